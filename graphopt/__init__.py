@@ -1,0 +1,1 @@
+"""graphopt: an ONNX graph-rewriting compiler whose every step is declared and checked."""

@@ -1,0 +1,1 @@
+"""The graph: load and save, use-def with captures, names, types, constants, validator, accounting."""

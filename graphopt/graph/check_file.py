@@ -1,0 +1,96 @@
+"""What must hold of a file before a graph is built from it: versions, and each node against its operator's schema."""
+
+from __future__ import annotations
+
+import difflib
+from functools import cache
+
+import onnx
+from onnx import checker, defs
+
+from graphopt.errors import ModelError
+from graphopt.graph.dtypes import DType
+from graphopt.graph.schemas import NEWEST_OPSET, STANDARD_DOMAINS, has_operator, standard_domain
+
+
+def check_header(proto: onnx.ModelProto) -> None:
+    """Refuse versions that this installation of onnx does not know.
+
+    Raises:
+        ModelError: the IR version or an opset is newer than known, or impossible.
+    """
+    if proto.ir_version > onnx.IR_VERSION:
+        raise ModelError(
+            f"the model has IR version {proto.ir_version}; the installed onnx {onnx.__version__} knows up to "
+            f"{int(onnx.IR_VERSION)}",
+            help="install a newer onnx, or export the model for an older IR version",
+        )
+    for opset in proto.opset_import:
+        newest = NEWEST_OPSET.get(standard_domain(opset.domain))
+        if newest is not None and not 1 <= opset.version <= newest:
+            domain = standard_domain(opset.domain) or "ai.onnx"
+            raise ModelError(
+                f"the model imports opset {opset.version} of domain {domain}; the installed onnx "
+                f"{onnx.__version__} knows 1 to {newest}",
+                help="install a newer onnx, or export the model for an older opset",
+            )
+
+
+class NodeChecker:
+    """Checks nodes of one model: operators exist at its opsets, arity and attributes fit the schemas."""
+
+    def __init__(self, proto: onnx.ModelProto) -> None:
+        self._opsets = {standard_domain(o.domain): int(o.version) for o in proto.opset_import}
+        self._functions = {(standard_domain(f.domain), f.name) for f in proto.functions}
+        self._context = checker.C.CheckerContext()
+        self._context.ir_version = proto.ir_version
+        self._context.opset_imports = self._opsets
+        self._scope = checker.C.LexicalScopeContext()
+
+    def check(self, node: onnx.NodeProto) -> None:
+        """
+        Raises:
+            ModelError: the operator is unknown, or the node does not fit it.
+        """
+        domain = standard_domain(node.domain)
+        if domain not in STANDARD_DOMAINS or (domain, node.op_type) in self._functions:
+            return
+        opset = self._opsets.get(domain)
+        where = f"node {node_label(node)}"
+        if opset is None:
+            raise ModelError(f"the model imports no opset for domain {domain or 'ai.onnx'}", where=where)
+        if not has_operator(node.op_type, opset, domain):
+            close = difflib.get_close_matches(node.op_type, operator_names(domain), 1)
+            raise ModelError(
+                f"there is no operator {node.op_type} in opset {opset}",
+                where=where,
+                help=f"did you mean {close[0]}?" if close else "a custom operator needs a domain of its own",
+            )
+        if any(a.HasField("g") or a.graphs for a in node.attribute):
+            return  # a body reads values from outside, which the checker cannot see; its nodes are checked one by one
+        try:
+            checker.C.check_node(node.SerializeToString(), self._context, self._scope)
+        except checker.ValidationError as error:
+            raise ModelError(str(error).splitlines()[0], where=where) from None
+
+
+def node_label(node: onnx.NodeProto) -> str:
+    """How messages name a node: its name, or its operator and first output where it has none."""
+    return node.name or f"{node.op_type}({next(iter(node.output), '')})"
+
+
+def known_dtype(number: int, what: str) -> DType:
+    """
+    Raises:
+        ModelError: no element type has this number.
+    """
+    try:
+        return DType(number)
+    except ValueError:
+        raise ModelError(f"{what} has the unknown element type {number}") from None
+
+
+@cache
+def operator_names(domain: str) -> tuple[str, ...]:
+    """Every operator of a domain, whatever its opset."""
+    return tuple(sorted({s.name for s in defs.get_all_schemas_with_history() if s.domain == domain}))

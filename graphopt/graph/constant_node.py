@@ -1,0 +1,42 @@
+"""The Constant operator in its six forms."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from graphopt.graph.attributes import Attribute, Kind
+from graphopt.graph.graph import Node
+from graphopt.graph.tensor import Array, Tensor
+
+
+def constant_of(node: Node) -> Tensor | None:
+    """The tensor that a Constant node stands for.
+
+    Float forms are float32 and integer forms int64, as the standard says. None for a sparse value, and inside
+    a function where the value is an attribute of the caller.
+    """
+    for attribute in node.attributes.values():
+        if attribute.reference:
+            return None
+        if attribute.name == "value":
+            return attribute.value
+        array = _array(attribute)
+        if array is not None:
+            return Tensor.of(array)
+    return None
+
+
+def _array(attribute: Attribute) -> Array | None:
+    if attribute.name not in ("value_float", "value_floats", "value_int", "value_ints", "value_string", "value_strings"):
+        return None
+    value = attribute.value
+    if attribute.kind in (Kind.FLOAT, Kind.FLOATS):
+        return np.array(value, np.float32)
+    if attribute.kind in (Kind.INT, Kind.INTS):
+        return np.array(value, np.int64)
+    return np.array(value, object)
+
+
+def constant_node_attributes(tensor: Tensor) -> dict[str, Attribute]:
+    """The attributes of a Constant node that holds this tensor, in the form that every opset has."""
+    return {"value": Attribute("value", Kind.TENSOR, tensor)}

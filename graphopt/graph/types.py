@@ -1,0 +1,205 @@
+"""Types and shapes of every value: onnx's inference over the whole file on load, node by node for new nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import onnx
+from onnx import shape_inference
+
+from graphopt.errors import ModelError
+from graphopt.graph.check_file import known_dtype
+from graphopt.graph.dtypes import DType
+from graphopt.graph.graph import Graph, Node, Value
+from graphopt.graph.interface import Shape, dims_of
+from graphopt.graph.model import Model
+from graphopt.graph.schemas import opset_imports, schema
+from graphopt.graph.tensor import SMALL
+
+WHOLE_FILE_LIMIT = 64 << 20
+"""Bytes up to which inference gets the file as it is; beyond, a copy without the data of weights."""
+
+
+def infer_all(model: Model, proto: onnx.ModelProto, raw: bytes) -> None:
+    """Give every value the type and shape that inference finds. Values that it cannot place stay unknown.
+
+    Raises:
+        ModelError: inference finds a contradiction, and ONNX Runtime refuses the model as well.
+    """
+    whole = len(raw) <= WHOLE_FILE_LIMIT and not model.external
+    subject = raw if whole else _skeleton(model, proto).SerializeToString()
+    try:
+        inferred = _infer(subject, strict=True)
+    except shape_inference.InferenceError as error:
+        _second_opinion(model, raw, str(error))
+        inferred = _infer(subject, strict=False)
+    _take_types(model.graph, inferred.graph)
+
+
+def _infer(subject: bytes, *, strict: bool) -> onnx.ModelProto:
+    found = shape_inference.infer_shapes(subject, check_type=strict, strict_mode=strict, data_prop=True)
+    return found if isinstance(found, onnx.ModelProto) else onnx.ModelProto.FromString(found)
+
+
+def _second_opinion(model: Model, raw: bytes, problem: str) -> None:
+    from graphopt.graph.judge import refusal
+
+    reason = refusal(model.source if model.source is not None else raw)
+    lines = [line.strip() for line in problem.splitlines() if line.strip()]
+    detail = lines[-1] if lines else problem
+    if reason is not None:
+        name = model.source or "the model"
+        raise ModelError(
+            f"{name} contradicts itself: {detail}", help="ONNX Runtime refuses it too; export the model again"
+        )
+    model.notes.append(f"shape inference objects, though ONNX Runtime loads the model: {detail}")
+
+
+def _skeleton(model: Model, proto: onnx.ModelProto) -> onnx.ModelProto:
+    """The model without the data of its large weights, and with the small external ones inline."""
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model.header)
+    graph = copy.graph
+    graph.name = proto.graph.name
+    graph.node.extend(proto.graph.node)
+    graph.input.extend(proto.graph.input)
+    graph.output.extend(proto.graph.output)
+    graph.value_info.extend(proto.graph.value_info)
+    for value in model.graph.initializers:
+        tensor = value.initializer
+        assert tensor is not None
+        small = tensor.size <= SMALL
+        graph.initializer.append(
+            tensor.to_proto(value.name)
+            if small
+            else onnx.TensorProto(name=value.name, data_type=int(tensor.dtype), dims=tensor.shape)
+        )
+    return copy
+
+
+def _take_types(graph: Graph, proto: onnx.GraphProto) -> None:
+    known = {info.name: info.type for info in (*proto.value_info, *proto.input, *proto.output)}
+    for value in _defined(graph):
+        found = known.get(value.name)
+        if found is not None and value.constant is None:
+            set_type(value, found)
+    nodes = {next((o for o in n.output if o), n.name): n for n in proto.node if any(_has_body(a) for a in n.attribute)}
+    for node in graph.nodes:
+        bodies = list(node.bodies)
+        if not bodies:
+            continue
+        key = next((o.name for o in node.outputs if o is not None), node.name)
+        if key in nodes:
+            for body, body_proto in zip(bodies, _bodies(nodes[key]), strict=True):
+                _take_types(body, body_proto)
+
+
+def _has_body(attribute: onnx.AttributeProto) -> bool:
+    return attribute.HasField("g") or bool(attribute.graphs)
+
+
+def _bodies(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
+    for attribute in node.attribute:
+        if attribute.HasField("g"):
+            yield attribute.g
+        yield from attribute.graphs
+
+
+def _defined(graph: Graph) -> Iterator[Value]:
+    yield from graph.inputs
+    for node in graph.nodes:
+        for value in node.outputs:
+            if value is not None:
+                yield value
+
+
+def set_type(value: Value, proto: onnx.TypeProto) -> None:
+    """Take the type that a file or inference states; what it leaves open stays as known."""
+    kind = proto.WhichOneof("value")
+    if kind == "tensor_type":
+        tensor = proto.tensor_type
+        if tensor.elem_type:
+            value.dtype = known_dtype(tensor.elem_type, f"value {value.name!r}")
+        if tensor.HasField("shape"):
+            value.shape = merge_shapes(value.shape, dims_of(tensor.shape))
+    elif kind is not None:
+        value.type_proto = proto
+
+
+def merge_shapes(first: Shape | None, second: Shape | None) -> Shape | None:
+    """What two true statements about one shape say together; the second wins where both name a dim."""
+    if first is None or second is None or len(first) != len(second):
+        return second if second is not None else first
+    return tuple(
+        a if isinstance(a, int) and not isinstance(b, int) else (b if b is not None else a)
+        for a, b in zip(first, second, strict=True)
+    )
+
+
+def type_proto(value: Value) -> onnx.TypeProto | None:
+    """The type of a value as a proto, None where its element type is unknown."""
+    if value.type_proto is not None:
+        return value.type_proto
+    return None if value.dtype is None else tensor_type(value.dtype, value.shape)
+
+
+def tensor_type(dtype: DType, shape: Shape | None) -> onnx.TypeProto:
+    """The proto of a tensor type."""
+    proto = onnx.TypeProto()
+    tensor = proto.tensor_type
+    tensor.elem_type = int(dtype)
+    if shape is not None:
+        tensor.shape.SetInParent()
+        for dim in shape:
+            slot = tensor.shape.dim.add()
+            if isinstance(dim, int):
+                slot.dim_value = dim
+            elif dim is not None:
+                slot.dim_param = dim
+    return proto
+
+
+def infer_node(node: Node, model: Model) -> None:
+    """Give the outputs of a new node their types through its schema; unknown stays unknown.
+
+    Raises:
+        onnx.shape_inference.InferenceError: the inputs do not fit the operator.
+    """
+    found = schema(node.op_type, model.opsets.get(node.domain, 0), node.domain)
+    if found is None or any(True for _ in node.bodies):
+        return
+    types: dict[str, onnx.TypeProto] = {}
+    data: dict[str, onnx.TensorProto] = {}
+    for value in node.inputs:
+        if value is None:
+            continue
+        proto = type_proto(value)
+        if proto is None:
+            return
+        types[value.name] = proto
+        if value.constant is not None:
+            small = value.constant.typed_proto()
+            if small is not None:
+                data[value.name] = small
+    from graphopt.graph.save import node_proto
+
+    inferred = shape_inference.infer_node_outputs(
+        found, node_proto(node), types, data, opset_imports=opset_imports(model.opsets)
+    )
+    for value in node.outputs:
+        if value is not None and value.name in inferred:
+            set_type(value, inferred[value.name])
+
+
+def oversized(model: Model, limit: int) -> tuple[Node, Value, int] | None:
+    """The first node that makes a tensor of more bytes than the limit, by the shapes that are known."""
+    for node in model.all_nodes():
+        for value in node.outputs:
+            if value is None or value.shape is None or value.dtype is None:
+                continue
+            count = 1
+            for dim in value.shape:
+                count *= dim if isinstance(dim, int) else 1
+            if count * max(value.dtype.bits, 1) // 8 > limit:
+                return node, value, count * value.dtype.bits // 8
+    return None
