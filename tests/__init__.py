@@ -1,0 +1,1 @@
+"""Tests of graphopt, and the corpus of trained models that they run on."""
