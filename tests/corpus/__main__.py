@@ -46,7 +46,7 @@ def _parser() -> argparse.ArgumentParser:
 def _fetch(arguments: argparse.Namespace) -> None:
     wanted = [manifest.member(name) for name in arguments.names] or list(manifest.members().values())
     fetch.fetch(wanted)
-    print(f"corpus: {len(wanted)} files in {fetch.folder()}", file=sys.stderr)
+    print(f"corpus: all {len(wanted)} in {fetch.folder()}", file=sys.stderr)
 
 
 def _list(arguments: argparse.Namespace) -> None:
@@ -58,7 +58,7 @@ def _list(arguments: argparse.Namespace) -> None:
 
 
 def _path(arguments: argparse.Namespace) -> None:
-    print(*fetch.fetch([manifest.member(arguments.name)]))
+    print(fetch.provide(arguments.name))
 
 
 def _inputs(arguments: argparse.Namespace) -> None:

