@@ -1,0 +1,253 @@
+"""The syntax tree of the rule language. Every node knows its place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from graphopt.lang.source import Source, Span
+
+# --- expressions: what is computed while compiling, and what a rewrite emits ---
+
+
+@dataclass(frozen=True)
+class Literal:
+    value: int | float | str | bool | None
+    span: Span
+
+
+@dataclass(frozen=True)
+class Name:
+    """A name bound by a pattern, a `let`, or the language itself (`target`, `opset`)."""
+
+    name: str
+    span: Span
+
+
+@dataclass(frozen=True)
+class Capital:
+    """An operator or a generic, as a value: `target.supports(Gelu)`, `x.dtype == T`."""
+
+    name: str
+    span: Span
+
+
+@dataclass(frozen=True)
+class ListOf:
+    items: tuple[Expression, ...]
+    span: Span
+
+
+@dataclass(frozen=True)
+class Operation:
+    """A unary or binary operator by its sign; `if` has three operands: value, condition, alternative."""
+
+    sign: str
+    operands: tuple[Expression, ...]
+    span: Span
+
+
+@dataclass(frozen=True)
+class Member:
+    of: Expression
+    name: str
+    span: Span
+
+
+@dataclass(frozen=True)
+class Index:
+    of: Expression
+    index: Expression
+    span: Span
+
+
+@dataclass(frozen=True)
+class Slice:
+    of: Expression
+    start: Expression | None
+    stop: Expression | None
+    span: Span
+
+
+@dataclass(frozen=True)
+class Call:
+    """A function: `sqrt(x)`; `k.reshape(s)` is `reshape(k, s)`, `target.supports(Op)` is a function of the target."""
+
+    function: str
+    arguments: tuple[Expression, ...]
+    keywords: tuple[tuple[str, Expression], ...]
+    span: Span
+
+
+@dataclass(frozen=True)
+class NodeCall:
+    """A graph node to emit: positional tensors, keyword attributes, a spread of captured ones."""
+
+    operator: str
+    arguments: tuple[Expression, ...]
+    attributes: tuple[tuple[str, Expression, Span], ...]
+    rest: str | None
+    span: Span
+
+
+Expression = Literal | Name | Capital | ListOf | Operation | Member | Index | Slice | Call | NodeCall
+
+# --- patterns ---
+
+
+@dataclass(frozen=True)
+class DimPattern:
+    """One dim of a type: `kind` is "name", "size", "any" or "rest"; a rest may have a name."""
+
+    kind: str
+    name: str | None
+    size: int | None
+    span: Span
+
+
+@dataclass(frozen=True)
+class TypePattern:
+    """`T[n, c, ...]`; `dtype` is a generic, the name of a dtype, or None for any."""
+
+    dtype: str | None
+    dims: tuple[DimPattern, ...]
+    span: Span
+
+
+@dataclass(frozen=True)
+class Variable:
+    name: str
+    is_const: bool
+    is_optional: bool
+    type: TypePattern | None
+    span: Span
+
+
+@dataclass(frozen=True)
+class Variadic:
+    """`*xs`: the remaining inputs."""
+
+    name: str
+    span: Span
+
+
+@dataclass(frozen=True)
+class Number:
+    """A one-element constant of this value: exactly, or as near as its dtype can say (`~`)."""
+
+    value: float | int
+    is_approximate: bool
+    span: Span
+
+
+@dataclass(frozen=True)
+class Absent:
+    span: Span
+
+
+@dataclass(frozen=True)
+class Anything:
+    span: Span
+
+
+@dataclass(frozen=True)
+class AttributePattern:
+    """`name=…`: binds a variable (`p`, or `p?` where it may be absent), equals a literal, or takes anything."""
+
+    name: str
+    variable: str | None
+    is_optional: bool
+    literal: Literal | ListOf | None
+    span: Span
+
+
+@dataclass(frozen=True)
+class NodePattern:
+    """One operator; `is_product` matches every nesting and order of an associative, commutative one."""
+
+    operator: str
+    inputs: tuple[InputPattern, ...]
+    attributes: tuple[AttributePattern, ...]
+    rest: str | None
+    is_product: bool
+    span: Span
+
+
+@dataclass(frozen=True)
+class Alternatives:
+    options: tuple[NodePattern, ...]
+    span: Span
+
+
+InputPattern = Variable | Variadic | Number | Absent | Anything | NodePattern | Alternatives
+
+
+@dataclass(frozen=True)
+class Match:
+    """`y, z = pattern`; a target is None for `_`."""
+
+    targets: tuple[str | None, ...]
+    pattern: NodePattern | Alternatives
+    is_shared: bool
+    span: Span
+
+
+@dataclass(frozen=True)
+class Let:
+    name: str
+    value: Expression
+    span: Span
+
+
+@dataclass(frozen=True)
+class Rewrite:
+    targets: tuple[str | None, ...]
+    value: Expression
+    span: Span
+
+
+@dataclass(frozen=True)
+class Generic:
+    name: str
+    options: tuple[str, ...]
+    span: Span
+
+
+@dataclass(frozen=True)
+class OpsetRange:
+    """Versions of the default domain, both ends included; None is open."""
+
+    low: int | None
+    high: int | None
+    span: Span
+
+
+@dataclass(frozen=True)
+class Rule:
+    name: str
+    name_span: Span
+    phase: str
+    doc: str
+    generics: tuple[Generic, ...]
+    equal: str
+    error: float | None
+    order: str
+    priority: int
+    opset: OpsetRange | None
+    matches: tuple[Match, ...]
+    where: tuple[Expression, ...]
+    when: tuple[Expression, ...]
+    lets: tuple[Let, ...]
+    rewrites: tuple[Rewrite, ...]
+    span: Span
+
+    @property
+    def place(self) -> str:
+        """rule@file:line"""
+        return f"{self.name}@{self.name_span.line_place}"
+
+
+@dataclass(frozen=True)
+class RuleFile:
+    source: Source
+    uses: tuple[tuple[str, Span], ...] = ()
+    rules: tuple[Rule, ...] = field(default=())
