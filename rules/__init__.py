@@ -1,1 +1,1 @@
-"""The rules that ship with graphopt, as .rules files by phase; nothing here is Python."""
+"""The rules that ship with graphopt: one folder a phase."""

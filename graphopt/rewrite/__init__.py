@@ -1,0 +1,1 @@
+"""The rewriting engine: compiled rules, an index by operator, a worklist, a journal."""

@@ -1,0 +1,294 @@
+"""Carrying out a plan: all of it, with types established and the interface intact, or nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from onnx.shape_inference import InferenceError
+
+from graphopt.errors import RewriteError
+from graphopt.graph.attributes import Attribute, Kind
+from graphopt.graph.dead import sweep
+from graphopt.graph.dtypes import DType
+from graphopt.graph.graph import Graph, Node, Value
+from graphopt.graph.model import Model
+from graphopt.graph.schemas import attribute_default, attribute_kind, schema
+from graphopt.graph.tensor import Tensor
+from graphopt.graph.types import infer_node, merge_shapes
+from graphopt.lang.values import Constant, Decline, constant_of, round_to
+from graphopt.rewrite.attributes import same_attribute
+from graphopt.rewrite.emit import NewNode, NewOutput, Plan
+from graphopt.rewrite.mark import mark
+from graphopt.rewrite.pattern import State
+from graphopt.rewrite.rule import CompiledRule
+
+
+@dataclass
+class Change:
+    """What a firing did: nodes taken out, nodes put in, and values whose readers may match anew."""
+
+    removed: list[Node]
+    added: list[Node]
+    touched: list[Value]
+
+
+def apply_plan(rule: CompiledRule, state: State) -> Change:
+    """Carry out the plan of a match.
+
+    Raises:
+        Decline: the result would not have the types that the values had, a constant does not fit its type,
+            or the only change would be none.
+        RewriteError: the rule changes nothing, or emits what its operator does not take.
+    """
+    plan: Plan = state.plan
+    draft = _Draft(rule, state)
+    for node in plan.nodes:
+        draft.add(node)
+    draft.check_results(plan)
+    return draft.commit(plan)
+
+
+class _Draft:
+    """New nodes with types, not yet in the graph."""
+
+    def __init__(self, rule: CompiledRule, state: State) -> None:
+        self.rule = rule
+        self.state = state
+        self.model: Model = state.model
+        self.graph: Graph = state.graph
+        self.nodes: dict[NewNode, Node] = {}
+        self.constants: list[tuple[Node, int, Tensor, str]] = []
+        self.root = next(iter(state.nodes or state.shared))
+
+    def add(self, new: NewNode) -> None:
+        self.nodes[new] = node = Node(new.op_type, [], [], self._attributes(new), domain=new.domain)
+        outputs = [Value(f"{i}", self.graph) for i in range(len(new.outputs))]
+        node.outputs = list(outputs)
+        node.inputs = self._inputs(new, node)
+        node.trim_inputs()
+        try:
+            infer_node(node, self.model)
+        except InferenceError as error:
+            raise Decline(f"{new.op_type} does not take these inputs: {str(error).splitlines()[0]}") from None
+
+    def _inputs(self, new: NewNode, node: Node) -> list[Value | None]:
+        values: list[Value | None] = []
+        pending: list[tuple[int, Any]] = []
+        for index, operand in enumerate(new.inputs):
+            if isinstance(operand, NewOutput):
+                values.append(self.nodes[operand.node].outputs[operand.index])
+            elif operand is None or isinstance(operand, Value):
+                values.append(operand)
+            else:
+                values.append(None)
+                pending.append((index, operand))
+        types = _schema_types(new, self.model)
+        known = {types[i]: v.dtype for i, v in enumerate(values) if v is not None and v.dtype and types[i]}
+        for index, operand in pending:
+            tensor = _to_tensor(operand, known.get(types[index]), self.state.bindings)
+            known.setdefault(types[index], tensor.dtype)
+            placeholder = Value(f"c{index}", self.graph, tensor.dtype, tensor.shape)
+            placeholder.constant = tensor
+            values[index] = placeholder
+            self.constants.append((node, index, tensor, new.hints[index]))
+        return values
+
+    def _attributes(self, new: NewNode) -> dict[str, Attribute]:
+        opset = self.model.opsets.get(new.domain, 0)
+        made: dict[str, Attribute] = {}
+        for name, value in new.attributes.items():
+            if isinstance(value, Attribute):
+                made[name] = value
+                continue
+            default = attribute_default(new.op_type, opset, name, new.domain)
+            if value is None or (default is not None and same_attribute(value, default)):
+                continue
+            kind = attribute_kind(new.op_type, opset, name, new.domain)
+            made[name] = _attribute(name, kind, value)
+        return made
+
+    def check_results(self, plan: Plan) -> None:
+        """The values that are defined again must keep dtype and shape, as far as either is known."""
+        for name, result in plan.results.items():
+            old = self.state.bindings[name]
+            new = self._value(result)
+            if new is None:
+                raise Decline(f"{name} would be a bare constant")
+            if old.dtype is not None and new.dtype is not None and old.dtype is not new.dtype:
+                raise Decline(f"{name} would change from {old.dtype.name} to {new.dtype.name}")
+            if not _shapes_agree(old, new):
+                raise Decline(f"{name} would change its shape from {old!r} to {new!r}")
+        removed = list(self.state.nodes)
+        if len(plan.nodes) == 1 and len(removed) == 1 and _is_same(self.nodes[plan.nodes[0]], removed[0]):
+            raise RewriteError(
+                f"the rule {self.rule.rule.place} fired at {removed[0].label} and changed nothing",
+                help="add a condition that is false where there is nothing to do",
+            )
+
+    def _value(self, result: Any) -> Value | None:
+        if isinstance(result, NewOutput):
+            return self.nodes[result.node].outputs[result.index]
+        return result if isinstance(result, Value) else None
+
+    # --- from here on nothing can fail ---
+
+    def commit(self, plan: Plan) -> Change:
+        removed = list(self.state.nodes)
+        passed = {n: v for n, r in plan.results.items() if isinstance(v := r, Value)}
+        identities = self._identities(passed, removed)
+        read = _values_read([*removed, *self.state.shared])
+        for node in removed:
+            self.graph.remove_node(node)
+        self._name_nodes(removed)
+        self._bind_outputs(plan)
+        touched: list[Value] = []
+        for name, value in passed.items():
+            old: Value = self.state.bindings[name]
+            touched.append(value)
+            self._pass_through(old, value, identities.get(name))
+        added = [*self.nodes.values(), *identities.values()]
+        order = max(n.order for n in removed) if removed else self.root.order
+        for node, index, tensor, hint in self.constants:
+            base = f"{node.outputs[0].name if node.outputs[0] else node.name}.{hint}"
+            node.inputs[index] = self.graph.add_initializer(tensor, base)
+        for node in self.nodes.values():
+            mark(node, [*removed, *self.state.shared], self.rule.rule.place)
+            self.graph.add_node(node, order)
+        sweep(read)
+        touched.extend(o for n in added for o in n.outputs if o is not None)
+        touched.extend(v for v in read if v.producer is not None or v.is_input)
+        return Change(removed, added, touched)
+
+    def _identities(self, passed: dict[str, Value], removed: list[Node]) -> dict[str, Node]:
+        """Identity nodes for values that are shown at an output and cannot take its name; decided beforehand."""
+        needed: dict[str, Node] = {}
+        adopting: set[Value] = set()
+        for name, value in passed.items():
+            old: Value = self.state.bindings[name]
+            if not old.output_slots:
+                continue
+            producer = value.producer
+            can_adopt = (
+                producer is not None
+                and producer.graph is old.graph
+                and producer not in removed
+                and not value.output_slots
+                and value not in adopting
+                and old.graph is self.graph
+            )
+            if can_adopt:
+                adopting.add(value)
+                continue
+            if all(n.op_type == "Identity" and not n.domain for n in removed):
+                raise Decline("the value is an output of the graph and stays under its name")
+            needed[name] = Node("Identity", [], [])
+        return needed
+
+    def _pass_through(self, old: Value, value: Value, identity: Node | None) -> None:
+        if identity is not None:
+            identity.name = self.model.names.fresh(f"{old.name}.identity")
+            identity.inputs, identity.outputs = [value], [old]
+            mark(identity, self.state.nodes, self.rule.rule.place)
+            self.graph.add_node(identity, max((n.order for n in self.state.nodes), default=self.root.order))
+            return
+        if not old.output_slots:
+            value.shape = merge_shapes(old.shape, value.shape)
+            self.graph.redirect(old, value)
+            return
+        producer = value.producer
+        assert producer is not None
+        self.graph.redirect(value, old)
+        producer.outputs[producer.outputs.index(value)] = old
+        old.producer = producer
+        old.constant = value.constant
+        value.producer = None
+
+    def _bind_outputs(self, plan: Plan) -> None:
+        rebound = {r: n for n, r in plan.results.items() if isinstance(r, NewOutput)}
+        for new, node in self.nodes.items():
+            for output in new.outputs:
+                draft = node.outputs[output.index]
+                assert draft is not None
+                name = rebound.get(output)
+                if name is None:
+                    draft.name = self.model.names.fresh(f"{self.root.label}.{new.op_type}")
+                    continue
+                old: Value = self.state.bindings[name]
+                if old.dtype is None:
+                    old.dtype = draft.dtype
+                old.shape = merge_shapes(draft.shape, old.shape)
+                for other in self.nodes.values():
+                    other.inputs = [old if v is draft else v for v in other.inputs]
+                node.outputs[output.index] = old
+
+    def _name_nodes(self, removed: list[Node]) -> None:
+        free = [n for n in removed if n.name]
+        for node in self.nodes.values():
+            same = next((n for n in free if n.op_type == node.op_type), None)
+            if same is not None:
+                free.remove(same)
+                node.name, node.doc_string = same.name, same.doc_string
+                node.metadata = dict(same.metadata)
+            else:
+                node.name = self.model.names.fresh(f"{self.root.label}.{node.op_type}")
+
+
+def _values_read(nodes: Iterable[Node]) -> list[Value]:
+    return list(dict.fromkeys(v for n in nodes for v in (*n.inputs, *n.outputs) if v is not None))
+
+
+def _schema_types(new: NewNode, model: Model) -> list[str]:
+    """For each input the type variable of the schema that it shares with others, or a text of its own."""
+    found = schema(new.op_type, model.opsets.get(new.domain, 0), new.domain)
+    if found is None or not found.inputs:
+        return [f"input {i}" for i in range(len(new.inputs))]
+    formal = list(found.inputs)
+    return [formal[min(i, len(formal) - 1)].type_str for i in range(len(new.inputs))]
+
+
+def _to_tensor(operand: Any, dtype: DType | None, bindings: dict[str, Any]) -> Tensor:
+    constant: Constant = constant_of(operand)
+    wanted = dtype or constant.dtype
+    if wanted is None and constant.array.dtype.kind == "f":
+        generic = bindings.get("T")
+        wanted = generic if isinstance(generic, DType) else DType.float32
+    if wanted is None:
+        wanted = DType.bool if constant.array.dtype.kind == "b" else DType.int64
+    array = np.ascontiguousarray(round_to(constant, wanted))
+    return Tensor.of(array.reshape(constant.array.shape))
+
+
+def _attribute(name: str, kind: int | None, value: Any) -> Attribute:
+    if kind == Kind.TENSOR:
+        return Attribute(name, Kind.TENSOR, _to_tensor(value, None, {}))
+    if isinstance(value, DType):
+        value = int(value)
+    if isinstance(value, Constant):
+        value = value.array.tolist()
+    return Attribute.typed(name, kind, value) if kind is not None else Attribute.of(name, value)
+
+
+def _shapes_agree(old: Value, new: Value) -> bool:
+    if old.shape is None or new.shape is None:
+        return True
+    if len(old.shape) != len(new.shape):
+        return False
+    pairs = zip(old.shape, new.shape, strict=True)
+    return all(a == b or not (isinstance(a, int) and isinstance(b, int)) for a, b in pairs)
+
+
+def _is_same(new: Node, old: Node) -> bool:
+    if (new.op_type, new.domain) != (old.op_type, old.domain) or len(new.inputs) != len(old.inputs):
+        return False
+    attributes = sorted(a.key() for a in new.attributes.values()) == sorted(a.key() for a in old.attributes.values())
+    return attributes and all(a is b or _same_constant(a, b) for a, b in zip(new.inputs, old.inputs, strict=True))
+
+
+def _same_constant(left: Value | None, right: Value | None) -> bool:
+    if left is None or right is None or left.constant is None or right.constant is None:
+        return False
+    same_type = left.dtype is right.dtype and left.shape == right.shape
+    return same_type and bool(np.array_equal(left.constant.numpy(), right.constant.numpy()))

@@ -1,0 +1,97 @@
+"""Attributes of a pattern: closed, with schema defaults, literals, variables and a rest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from graphopt.graph.attributes import Attribute
+from graphopt.graph.graph import Node
+from graphopt.graph.schemas import attribute_default, attribute_kind
+from graphopt.lang import tree as t
+
+if TYPE_CHECKING:
+    from graphopt.rewrite.pattern import Continue, State
+
+Matcher = Callable[[Node, "State", "Continue"], bool]
+
+
+def attribute_matcher(pattern: t.NodePattern, op_type: str, opset: int, domain: str) -> Matcher:
+    """Check and bind the attributes of a node.
+
+    An attribute that the pattern does not mention must equal its schema default, unless `**rest` takes it.
+    A literal for an attribute that this opset does not have yet holds: attributes are added with defaults that
+    keep what the operator did before.
+    """
+    mentioned = {a.name: a for a in pattern.attributes}
+    defaults = {a.name: attribute_default(op_type, opset, a.name, domain) for a in pattern.attributes}
+    known = {a.name for a in pattern.attributes if attribute_kind(op_type, opset, a.name, domain) is not None}
+    literals = {a.name: literal_value(a.literal) for a in pattern.attributes if a.literal is not None}
+    variables = [a for a in pattern.attributes if a.variable is not None]
+    rest = pattern.rest
+
+    def fits(node: Node) -> bool:
+        for name, attribute in node.attributes.items():
+            if attribute.reference:
+                return False
+            if name not in mentioned and rest is None:
+                default = attribute_default(op_type, opset, name, domain)
+                if default is None or not same_attribute(attribute.value, default):
+                    return False
+        for name, wanted in literals.items():
+            if name in known or name in node.attributes:
+                found = node.attribute(name, defaults[name])
+                if found is None or not same_attribute(found, wanted):
+                    return False
+        return True
+
+    def bind(position: int, node: Node, state: State, proceed: Continue) -> bool:
+        if position == len(variables):
+            if rest is None:
+                return proceed()
+            others = {n: a for n, a in node.attributes.items() if n not in mentioned}
+            return bind_rest(rest, others, state, proceed)
+        wanted = variables[position]
+        found = node.attribute(wanted.name, defaults[wanted.name])
+        if found is None and not wanted.is_optional:
+            return False
+        assert wanted.variable is not None
+        return state.bind(wanted.variable, found, lambda: bind(position + 1, node, state, proceed))
+
+    def run(node: Node, state: State, proceed: Continue) -> bool:
+        return fits(node) and bind(0, node, state, proceed)
+
+    return run
+
+
+def bind_rest(name: str, attributes: dict[str, Attribute], state: State, proceed: Continue) -> bool:
+    """Bind captured attributes for as long as `proceed` runs."""
+    if name in state.bindings:
+        return _keys(state.bindings[name]) == _keys(attributes) and proceed()
+    state.bindings[name] = attributes
+    if proceed():
+        return True
+    del state.bindings[name]
+    return False
+
+
+def _keys(attributes: dict[str, Attribute]) -> list[tuple[Any, ...]]:
+    return sorted(a.key() for a in attributes.values())
+
+
+def literal_value(literal: t.Literal | t.ListOf) -> Any:
+    """The plain value of an attribute literal."""
+    if isinstance(literal, t.ListOf):
+        return tuple(literal_value(i) for i in literal.items if isinstance(i, (t.Literal, t.ListOf)))
+    return literal.value
+
+
+def same_attribute(left: Any, right: Any) -> bool:
+    """Equal as a file stores them: floats are float32 on disk."""
+    if isinstance(left, tuple) and isinstance(right, tuple):
+        return len(left) == len(right) and all(same_attribute(a, b) for a, b in zip(left, right, strict=True))
+    if isinstance(left, float) or isinstance(right, float):
+        return np.float32(left) == np.float32(right)
+    return bool(left == right)

@@ -1,0 +1,129 @@
+"""The worklist: rules tried where they can match, in a fixed order, until none applies any more.
+
+Order: nodes as they execute; at one node by priority, then larger patterns first, then file order. After a
+firing only what it touched is tried again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from graphopt.errors import RewriteError
+from graphopt.graph.graph import Node, Value
+from graphopt.graph.model import Model
+from graphopt.lang import tree as t
+from graphopt.lang.values import Decline
+from graphopt.rewrite.apply import Change, apply_plan
+from graphopt.rewrite.journal import Firing, Journal
+from graphopt.rewrite.rule import CompiledRule, applies_to, expand_operators
+
+FIRINGS_PER_NODE = 8
+FIRINGS_AT_LEAST = 1000
+
+FEW_USES = 4
+"""A value that lost a reader may have become private to a pattern; with more readers than this it has not."""
+
+
+class Engine:
+    """Rules compiled for one model, indexed by the operator of their root."""
+
+    def __init__(self, rules: Sequence[t.Rule], model: Model, environment: dict[str, Any]) -> None:
+        self._model = model
+        self._index: dict[tuple[str, str], list[CompiledRule]] = {}
+        self._depth = 1
+        compiled: list[CompiledRule] = []
+        for rule in rules:
+            for variant in expand_operators(rule):
+                if applies_to(variant, model.opsets):
+                    compiled.append(CompiledRule(variant, model.opsets, environment))
+        for rule in sorted(compiled, key=lambda c: (-c.rule.priority, -c.size)):
+            self._depth = max(self._depth, rule.depth)
+            for root in rule.roots:
+                self._index.setdefault(root, []).append(rule)
+
+    def run(self, journal: Journal, pass_name: str, after: Callable[[Firing], None] | None = None) -> int:
+        """Apply the rules until none applies; returns the number of firings. `after` sees each one.
+
+        Raises:
+            RewriteError: the rules do not come to an end; the message names those that went on firing.
+        """
+        model = self._model
+        model.sort()
+        queue = deque(n for n in model.all_nodes() if (n.domain, n.op_type) in self._index)
+        waiting = set(queue)
+        first = len(journal.firings)
+        limit = max(FIRINGS_AT_LEAST, FIRINGS_PER_NODE * sum(1 for _ in model.all_nodes()))
+        while queue:
+            node = queue.popleft()
+            waiting.discard(node)
+            if node.graph is None:
+                continue
+            started = time.perf_counter_ns()
+            fired = self._try(node)
+            if fired is None:
+                continue
+            rule, change = fired
+            entry = _entry(len(journal.firings) + 1, pass_name, rule, node, change, started)
+            journal.firings.append(entry)
+            if after is not None:
+                after(entry)
+            if len(journal.firings) - first >= limit:
+                raise _endless(journal, limit)
+            for again in self._touched(change):
+                if again not in waiting:
+                    waiting.add(again)
+                    queue.append(again)
+        model.sort()
+        return len(journal.firings) - first
+
+    def _try(self, node: Node) -> tuple[CompiledRule, Change] | None:
+        for rule in self._index.get((node.domain, node.op_type), ()):
+            state = rule.match(node, self._model)
+            if state is None:
+                continue
+            try:
+                return rule, apply_plan(rule, state)
+            except Decline:
+                continue
+        return None
+
+    def _touched(self, change: Change) -> list[Node]:
+        """New nodes, what reads from them as far down as a pattern reaches, and readers that are now alone."""
+        found: dict[Node, None] = dict.fromkeys(change.added)
+        frontier: list[Value] = [v for v in change.touched if len(v.uses) <= FEW_USES or _is_new(v, change)]
+        for _ in range(self._depth):
+            reached = [n for v in frontier for n in v.uses if n not in found]
+            found.update(dict.fromkeys(reached))
+            frontier = [o for n in reached for o in n.outputs if o is not None]
+        return [n for n in found if n.graph is not None and (n.domain, n.op_type) in self._index]
+
+
+def _is_new(value: Value, change: Change) -> bool:
+    return value.producer in change.added
+
+
+def _entry(
+    number: int, pass_name: str, rule: CompiledRule, node: Node, change: Change, started: int
+) -> Firing:
+    graph = next((n.graph for n in change.added if n.graph is not None), None)
+    return Firing(
+        number,
+        pass_name,
+        rule.rule.place,
+        graph.name if graph is not None else "",
+        tuple(n.label for n in change.removed) or (node.label,),
+        tuple(n.label for n in change.added),
+        (time.perf_counter_ns() - started) // 1000,
+    )
+
+
+def _endless(journal: Journal, limit: int) -> RewriteError:
+    recent = Counter(f.rule for f in journal.firings[-200:])
+    names = ", ".join(rule for rule, _ in recent.most_common(4))
+    return RewriteError(
+        f"the rules fired {limit} times and have not come to an end; lately: {names}",
+        help="one of these rules undoes what another does; give one a stricter condition, or leave it out with --skip",
+    )

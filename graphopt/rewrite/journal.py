@@ -1,0 +1,43 @@
+"""What fired, where, and what it did: one entry a firing."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Firing:
+    """One rule at one place.
+
+    Attributes:
+        number: counts the firings of a run from 1.
+        pass_name: the pass that it belongs to.
+        rule: name@file:line.
+        graph: name of the graph or body.
+        removed, added: labels of the nodes taken out and put in.
+        microseconds: matching not included.
+    """
+
+    number: int
+    pass_name: str
+    rule: str
+    graph: str
+    removed: tuple[str, ...]
+    added: tuple[str, ...]
+    microseconds: int
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass
+class Journal:
+    """The firings of a run, in order."""
+
+    firings: list[Firing] = field(default_factory=list[Firing])
+
+    def counts(self, since: int = 0) -> dict[str, int]:
+        """How often each rule fired, from entry `since` on."""
+        return dict(Counter(f.rule for f in self.firings[since:]))

@@ -1,0 +1,221 @@
+"""A rule compiled for one model: pattern, conditions and rewrite as closures, ready for the index."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from graphopt.graph.graph import Node, Value
+from graphopt.graph.model import Model
+from graphopt.graph.schemas import has_operator
+from graphopt.lang import tree as t
+from graphopt.lang.evaluate import Compute, compile_expression
+from graphopt.lang.names import names_in
+from graphopt.lang.operators import split_operator
+from graphopt.lang.values import UNKNOWN, Decline, as_truth
+from graphopt.rewrite.emit import Unsettled, compile_rewrites
+from graphopt.rewrite.mark import was_made_by
+from graphopt.rewrite.pattern import PatternCompiler, State
+
+Operator = tuple[str, str]
+
+
+class CompiledRule:
+    """One rule (one choice of its operator generics) for the opsets of one model.
+
+    Attributes:
+        rule: its syntax tree.
+        roots: the operators that its first root can be, as (domain, operator).
+        depth: how many nodes lie between a root and the farthest node that the pattern reads.
+        size: how many nodes the pattern has, a tie-break between rules.
+    """
+
+    def __init__(self, rule: t.Rule, opsets: dict[str, int], environment: dict[str, Any]) -> None:
+        self.rule = rule
+        self.depth, self.size = _extent(rule)
+        self._environment = {**environment, "opset": opsets.get("", 1)}
+        patterns = PatternCompiler(rule, opsets)
+        roots = root_statements(rule)
+        self.roots = _operators(rule.matches[roots[0]])
+        self._first = patterns.statement(roots[0])
+        self._others = [(_anchor(rule, number, roots[:i]), patterns.statement(number)) for i, number in enumerate(roots) if i]
+        lets = {let.name: let for let in rule.lets}
+        conditions = [*rule.where, *rule.when]
+        early, late = _split_lets(lets, conditions)
+        self._early = [(name, compile_expression(lets[name].value)) for name in early]
+        self._late = [(name, compile_expression(lets[name].value)) for name in late]
+        self._conditions: list[Compute] = [compile_expression(c) for c in conditions]
+        self._emit = compile_rewrites(rule)
+        self._once = rule.order == "once"
+
+    def match(self, root: Node, model: Model) -> State | None:
+        """The first way in which the rule applies at this root, its plan included; None where it does not apply."""
+        assert root.graph is not None
+        if self._once and was_made_by(root, self.rule.name):
+            return None
+        state = State(model, root.graph, dict(self._environment))
+        found = self._first(root, -1, state, lambda: self._match_others(0, state))
+        return state if found else None
+
+    def _match_others(self, position: int, state: State) -> bool:
+        if position == len(self._others):
+            return self._conclude(state)
+        (anchor, distance), statement = self._others[position]
+        start = state.bindings.get(anchor)
+        if not isinstance(start, Value):
+            return False
+        candidates = _consumers(start, distance)
+        return any(statement(n, -1, state, lambda: self._match_others(position + 1, state)) for n in candidates)
+
+    def _conclude(self, state: State) -> bool:
+        if not _is_private(state):
+            return False
+        names = set(state.bindings)
+        try:
+            if self._holds(state):
+                state.plan = self._emit(state.bindings)
+                return True
+        except Unsettled:
+            state.unknown = True
+        except Decline:
+            pass
+        for name in set(state.bindings) - names:
+            del state.bindings[name]
+        return False
+
+    def _holds(self, state: State) -> bool:
+        for name, compute in self._early:
+            state.bindings[name] = compute(state.bindings)
+        for condition in self._conditions:
+            truth = as_truth(condition(state.bindings))
+            if truth is UNKNOWN:
+                state.unknown = True
+                return False
+            if not truth:
+                return False
+        for name, compute in self._late:
+            state.bindings[name] = compute(state.bindings)
+        return True
+
+
+def _is_private(state: State) -> bool:
+    """No value inside the match is read outside it."""
+    nodes = state.nodes
+    return all(not v.output_slots and all(user in nodes for user in v.uses) for v in state.interior)
+
+
+def _consumers(value: Value, distance: int) -> list[Node]:
+    found: dict[Node, None] = {}
+    frontier = [value]
+    for _ in range(distance):
+        reached = [node for v in frontier for node in v.uses]
+        found.update(dict.fromkeys(reached))
+        frontier = [o for node in reached for o in node.outputs if o is not None]
+    return list(found)
+
+
+def root_statements(rule: t.Rule) -> list[int]:
+    """Statements whose targets no other statement reads, the last one first: the index finds a rule by it."""
+    read = {name for match in rule.matches for name in names_in(match.pattern)}
+    roots = [i for i, m in enumerate(rule.matches) if not any(n in read for n in m.targets if n)]
+    return list(reversed(roots))
+
+
+def _operators(match: t.Match) -> tuple[Operator, ...]:
+    patterns = match.pattern.options if isinstance(match.pattern, t.Alternatives) else (match.pattern,)
+    return tuple(dict.fromkeys(split_operator(p.operator) for p in patterns))
+
+
+def _anchor(rule: t.Rule, number: int, before: list[int]) -> tuple[str, int]:
+    """A name that earlier roots bind and this one reads, and how many nodes below it the root lies."""
+    bound = {name for b in before for name in _reachable_names(rule, b)}
+    distances = _distances(rule, number)
+    shared = [(d, n) for n, d in distances.items() if n in bound]
+    distance, name = min(shared)
+    return name, distance
+
+
+def _distances(rule: t.Rule, number: int, depth: int = 1) -> dict[str, int]:
+    producers = {n: i for i, m in enumerate(rule.matches) for n in m.targets if n}
+    found: dict[str, int] = {}
+
+    def walk(pattern: t.InputPattern, depth: int) -> None:
+        if isinstance(pattern, t.Variable):
+            found[pattern.name] = min(depth, found.get(pattern.name, depth))
+            if pattern.name in producers:
+                walk(rule.matches[producers[pattern.name]].pattern, depth + 1)
+        elif isinstance(pattern, t.Alternatives):
+            for option in pattern.options:
+                walk(option, depth)
+        elif isinstance(pattern, t.NodePattern):
+            for inner in pattern.inputs:
+                walk(inner, depth + (isinstance(inner, (t.NodePattern, t.Alternatives))))
+
+    walk(rule.matches[number].pattern, depth)
+    return found
+
+
+def _reachable_names(rule: t.Rule, number: int) -> set[str]:
+    return {*_distances(rule, number), *(n for n in rule.matches[number].targets if n)}
+
+
+def _extent(rule: t.Rule) -> tuple[int, int]:
+    depth = max(max(_distances(rule, r).values(), default=1) for r in root_statements(rule))
+    size = sum(_nodes_in(m.pattern) for m in rule.matches)
+    return depth, size
+
+
+def _nodes_in(pattern: t.InputPattern) -> int:
+    if isinstance(pattern, t.Alternatives):
+        return max(_nodes_in(o) for o in pattern.options)
+    if isinstance(pattern, t.NodePattern):
+        own = len(pattern.inputs) - 1 if pattern.is_product else 1
+        return own + sum(_nodes_in(i) for i in pattern.inputs)
+    return 0
+
+
+def _split_lets(lets: dict[str, t.Let], conditions: list[t.Expression]) -> tuple[list[str], list[str]]:
+    """Lets that conditions need, and the rest, both in the order of the file."""
+    needed: set[str] = set()
+    pending = [n for c in conditions for n in names_in(c)]
+    while pending:
+        name = pending.pop()
+        if name in lets and name not in needed:
+            needed.add(name)
+            pending.extend(names_in(lets[name].value))
+    return [n for n in lets if n in needed], [n for n in lets if n not in needed]
+
+
+def expand_operators(rule: t.Rule) -> list[t.Rule]:
+    """One rule for each choice of its operator generics, so that the index by operator stays exact."""
+    rules = [rule]
+    for generic in rule.generics:
+        if generic.options[0][0].isupper() or "::" in generic.options[0]:
+            rules = [_choose(r, generic.name, option) for r in rules for option in generic.options]
+    return rules
+
+
+def _choose(rule: t.Rule, name: str, operator: str) -> t.Rule:
+    from graphopt.lang.names import rename_operator
+
+    return replace(
+        rule,
+        matches=tuple(replace(m, pattern=rename_operator(m.pattern, name, operator)) for m in rule.matches),
+        where=tuple(rename_operator(e, name, operator) for e in rule.where),
+        when=tuple(rename_operator(e, name, operator) for e in rule.when),
+        lets=tuple(replace(x, value=rename_operator(x.value, name, operator)) for x in rule.lets),
+        rewrites=tuple(replace(x, value=rename_operator(x.value, name, operator)) for x in rule.rewrites),
+    )
+
+
+def applies_to(rule: t.Rule, opsets: dict[str, int]) -> bool:
+    """Whether a rule is meant for a model of these opsets: its range holds, and the operators that it reads exist."""
+    opset = opsets.get("", 1)
+    bounds = rule.opset
+    if bounds is not None and not ((bounds.low or 1) <= opset <= (bounds.high or opset)):
+        return False
+    for match in rule.matches:
+        for domain, operator in _operators(match):
+            if domain == "" and not has_operator(operator, opset):
+                return False
+    return True
