@@ -49,10 +49,10 @@ def dims_of(shape: onnx.TensorShapeProto) -> Shape:
 
 
 def _dim_of(dim: onnx.TensorShapeProto.Dimension) -> Dim:
-    which = dim.WhichOneof("value")
-    if which == "dim_value":
-        return int(dim.dim_value)
-    return (dim.dim_param or None) if which == "dim_param" else None
+    if dim.WhichOneof("value") == "dim_value":
+        return int(dim.dim_value) if dim.dim_value >= 0 else None
+    # Some exporters write "?" for every dim that they do not know: no name, since it would make them all equal.
+    return dim.dim_param if dim.dim_param.strip("?") else None
 
 
 def spec_of(info: onnx.ValueInfoProto) -> TensorSpec:
