@@ -90,7 +90,9 @@ def constant_of(value: Any) -> Constant:
 
 def _widen(array: Array) -> Array:
     kind = array.dtype.kind
-    if kind == "b" or kind == "c":
+    if kind == "f":
+        return array.astype(np.float64)
+    if kind in "bc":
         return array
     if kind in "iu":
         if array.dtype == np.uint64 and array.size and int(array.max()) > np.iinfo(np.int64).max:
