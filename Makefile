@@ -24,7 +24,7 @@ test: $(VENV)/dev.stamp ## fetch the corpus and run every test but the slow ones
 lint: $(VENV)/dev.stamp ## check style, types and layers
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	$(BIN)/pyright
+	$(BIN)/pyright --pythonpath $(BIN)/python
 
 format: $(VENV)/dev.stamp ## rewrite the sources in the one style
 	$(BIN)/ruff check --fix
@@ -49,9 +49,9 @@ $(VENV)/python.stamp:
 	@touch $@
 
 $(VENV)/demo.stamp: $(VENV)/python.stamp pyproject.toml
-	$(BIN)/python -m pip install --quiet -e '.[tensorrt-rtx]' pillow
+	$(BIN)/python -m pip install -e '.[tensorrt-rtx]' pillow
 	@touch $@
 
 $(VENV)/dev.stamp: $(VENV)/python.stamp pyproject.toml
-	$(BIN)/python -m pip install --quiet -e '.[dev,tensorrt-rtx,torch]' '$(TORCH)'
+	$(BIN)/python -m pip install -e '.[dev,tensorrt-rtx,torch]' '$(TORCH)'
 	@touch $@
