@@ -1,0 +1,104 @@
+"""Time of one run of the original and of the compiled model in ONNX Runtime, measured so that the ratio means something.
+
+The two are run in turn, in pairs, after a warm-up: what slows the machine down slows both. The ratio is the median of
+the ratios of the pairs, not the ratio of the medians, and the order within a pair alternates. One thread computes: with
+more, the noise of their scheduling exceeds most of what a rewrite saves.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from statistics import median
+from typing import Any, Literal
+
+from graphopt.data.sample import Feed, Sample
+from graphopt.parity.refusals import load_refusal, run_refusal
+from graphopt.parity.unique_names import with_unique_names
+from graphopt.pipeline.result import Latency
+
+Settings = Literal["default", "off"]
+"""Whether ONNX Runtime's own graph optimizations are on, as they are by default, or off."""
+
+BUDGET = 2.0
+"""Seconds for the pairs of one setting; `FEWEST` pairs are measured whatever they take."""
+
+WARM_UP = 0.2
+"""Seconds of runs before, and one pair at least: the first run allocates memory."""
+
+FEWEST, MOST = 3, 1000
+
+
+@dataclass(frozen=True)
+class _Contender:
+    label: str
+    session: Any
+    feeds: Mapping[str, Feed]
+    sample: str
+
+    def run(self) -> float:
+        """Seconds of one run."""
+        start = time.perf_counter()
+        try:
+            self.session.run(None, self.feeds)
+        except Exception as error:  # onnxruntime's exceptions share no base class of their own
+            raise run_refusal(error, self.label, self.sample) from None
+        return time.perf_counter() - start
+
+
+def measure(
+    original: Path, compiled: Path, sample: Sample, settings: Settings = "default", *, budget: float = BUDGET
+) -> Latency:
+    """Latency of both models on one sample.
+
+    Raises:
+        BackendError: ONNX Runtime lacks something that one of them needs.
+        ModelError, DataError: it refuses one of them, or the sample.
+    """
+    first = _Contender(
+        "the original model", _session(original, "the original model", settings), sample.arrays, sample.name
+    )
+    second = _Contender(
+        "the compiled model", _session(compiled, "the compiled model", settings), sample.arrays, sample.name
+    )
+    _pairs(first, second, WARM_UP, fewest=1)
+    pairs = _pairs(first, second, budget, fewest=FEWEST)
+    return Latency(
+        settings=settings,
+        original=median(before for before, _ in pairs),
+        compiled=median(after for _, after in pairs),
+        ratio=median(after / before for before, after in pairs),
+        runs=len(pairs),
+        shapes=", ".join(f"{name}: {'x'.join(map(str, shape)) or 'scalar'}" for name, shape in sample.shapes.items()),
+    )
+
+
+def _pairs(first: _Contender, second: _Contender, budget: float, fewest: int) -> Sequence[tuple[float, float]]:
+    pairs: list[tuple[float, float]] = []
+    end = time.perf_counter() + budget
+    while len(pairs) < fewest or (len(pairs) < MOST and time.perf_counter() < end):
+        if len(pairs) % 2:
+            after = second.run()
+            pairs.append((first.run(), after))
+        else:
+            before = first.run()
+            pairs.append((before, second.run()))
+    return pairs
+
+
+def _session(model: Path, label: str, settings: Settings) -> Any:
+    onnxruntime: Any = import_module("onnxruntime")
+    levels = onnxruntime.GraphOptimizationLevel
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = levels.ORT_ENABLE_ALL if settings == "default" else levels.ORT_DISABLE_ALL
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 4
+    try:
+        renamed, folder = with_unique_names(model)
+        options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(folder))
+        return onnxruntime.InferenceSession(renamed, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's exceptions share no base class of their own
+        raise load_refusal(error, label) from None

@@ -1,0 +1,40 @@
+"""Tables on the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from graphopt.report.text import printable
+
+SHOWN = 20
+"""Rows of a table that grows with the model; the rest are counted, and are all in the JSON."""
+
+
+def table(
+    console: Console,
+    title: str,
+    columns: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    *,
+    numbers: Iterable[int] = (),
+    limit: int | None = SHOWN,
+) -> None:
+    """Print a table, its columns in `numbers` flush right; nothing where it has no rows."""
+    found = [tuple(printable(cell) for cell in row) for row in rows]
+    if not found:
+        return
+    grid = Table(box=box.SIMPLE_HEAD, show_header=any(columns), pad_edge=False)
+    right = set(numbers)
+    for index, column in enumerate(columns):
+        grid.add_column(column, justify="right" if index in right else "left", overflow="fold")
+    for row in found[:limit]:
+        grid.add_row(*row)
+    if title:
+        console.print(title, style="bold")
+    console.print(grid)
+    if limit is not None and len(found) > limit:
+        console.print(f"  and {len(found) - limit} more\n")
