@@ -1,4 +1,4 @@
-"""Time of one run of the original and of the compiled model in ONNX Runtime, measured so that the ratio means something.
+"""How long one run of the original and of the compiled model takes in ONNX Runtime, so that the ratio means something.
 
 The two are run in turn, in pairs, after a warm-up: what slows the machine down slows both. The ratio is the median of
 the ratios of the pairs, not the ratio of the medians, and the order within a pair alternates. One thread computes: with
@@ -8,14 +8,12 @@ more, the noise of their scheduling exceeds most of what a rewrite saves.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from statistics import median
 from typing import Any, Literal
 
-from graphopt.data.sample import Feed, Sample
+from graphopt.data.sample import Sample
 from graphopt.parity.refusals import load_refusal, run_refusal
 from graphopt.parity.unique_names import with_unique_names
 from graphopt.pipeline.result import Latency
@@ -32,20 +30,19 @@ WARM_UP = 0.2
 FEWEST, MOST = 3, 1000
 
 
-@dataclass(frozen=True)
 class _Contender:
-    label: str
-    session: Any
-    feeds: Mapping[str, Feed]
-    sample: str
+    def __init__(self, model: Path, label: str, sample: Sample, settings: Settings) -> None:
+        self._label = label
+        self._sample = sample
+        self._session = _session(model, label, settings)
 
     def run(self) -> float:
         """Seconds of one run."""
         start = time.perf_counter()
         try:
-            self.session.run(None, self.feeds)
+            self._session.run(None, self._sample.arrays)
         except Exception as error:  # onnxruntime's exceptions share no base class of their own
-            raise run_refusal(error, self.label, self.sample) from None
+            raise run_refusal(error, self._label, self._sample.name) from None
         return time.perf_counter() - start
 
 
@@ -58,12 +55,8 @@ def measure(
         BackendError: ONNX Runtime lacks something that one of them needs.
         ModelError, DataError: it refuses one of them, or the sample.
     """
-    first = _Contender(
-        "the original model", _session(original, "the original model", settings), sample.arrays, sample.name
-    )
-    second = _Contender(
-        "the compiled model", _session(compiled, "the compiled model", settings), sample.arrays, sample.name
-    )
+    first = _Contender(original, "the original model", sample, settings)
+    second = _Contender(compiled, "the compiled model", sample, settings)
     _pairs(first, second, WARM_UP, fewest=1)
     pairs = _pairs(first, second, budget, fewest=FEWEST)
     return Latency(
@@ -76,7 +69,7 @@ def measure(
     )
 
 
-def _pairs(first: _Contender, second: _Contender, budget: float, fewest: int) -> Sequence[tuple[float, float]]:
+def _pairs(first: _Contender, second: _Contender, budget: float, fewest: int) -> list[tuple[float, float]]:
     pairs: list[tuple[float, float]] = []
     end = time.perf_counter() + budget
     while len(pairs) < fewest or (len(pairs) < MOST and time.perf_counter() < end):
