@@ -15,8 +15,8 @@ LAYERS = (
     ("errors", "progress"),
     ("graph",),
     ("data", "lang", "targets"),
-    ("backends", "calibration", "exporting", "parity", "rewrite"),
-    ("pipeline", "verify"),
+    ("backends", "calibration", "parity", "rewrite"),
+    ("exporting", "pipeline", "verify"),
     ("report",),
     ("cli",),
 )
