@@ -1,0 +1,77 @@
+"""What a backend needs of a model file: its structure without the weights in other files, and what it is made of."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import onnx
+from google.protobuf.message import DecodeError
+
+from graphopt.errors import ModelError
+from graphopt.graph.external import Folder
+
+
+def read_structure(path: Path) -> onnx.ModelProto:
+    """The model, external data not loaded.
+
+    Raises:
+        ModelError: it cannot be read, or is no ONNX model.
+    """
+    try:
+        return onnx.ModelProto.FromString(path.read_bytes())
+    except OSError as error:
+        raise ModelError(f"cannot read {path}: {error.strerror}") from None
+    except DecodeError:
+        raise ModelError(f"{path} is not an ONNX model, or is cut short") from None
+
+
+def identity(path: Path, model: onnx.ModelProto) -> dict[str, Any]:
+    """Names, sizes and sha256 of the model file and of the data files that its weights lie in, JSON-able.
+
+    Raises:
+        ModelError: a weight lies outside of the model's folder, or its file is missing or too short.
+    """
+    data = {p.relative_to(path.parent.resolve()).as_posix(): p for p in data_files(path, model)}
+    return {
+        **_file_identity(path.name, path),
+        "external_data": [_file_identity(name, data[name]) for name in sorted(data)],
+    }
+
+
+def data_files(path: Path, model: onnx.ModelProto) -> set[Path]:
+    """The resolved paths of the files beside the model in which its weights lie.
+
+    Raises:
+        ModelError: a weight lies outside of the model's folder, or its file is missing or too short.
+    """
+    folder = Folder(path.parent)
+    found: set[Path] = set()
+    for tensor in _tensors(model.graph):
+        if tensor.data_location == onnx.TensorProto.EXTERNAL:
+            external = folder.tensor(tensor).external
+            if external is not None:
+                found.add(external.path)
+    return found
+
+
+def _tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
+    yield from graph.initializer
+    for node in graph.node:
+        for attribute in node.attribute:
+            if attribute.HasField("t"):
+                yield attribute.t
+            yield from attribute.tensors
+            for body in (*attribute.graphs, *([attribute.g] if attribute.HasField("g") else [])):
+                yield from _tensors(body)
+
+
+def _file_identity(name: str, path: Path) -> dict[str, Any]:
+    try:
+        with path.open("rb") as stream:
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+        return {"file": name, "bytes": path.stat().st_size, "sha256": digest}
+    except OSError as error:
+        raise ModelError(f"cannot read {path}: {error.strerror}") from None

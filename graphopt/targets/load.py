@@ -1,0 +1,91 @@
+"""Target files, validated: an unknown key is an error, so that no fact stands in a file unread."""
+
+from __future__ import annotations
+
+import tomllib
+from functools import cache
+from importlib.resources import files
+
+from pydantic import BaseModel, ConfigDict, field_validator
+
+from graphopt.graph.dtypes import DType
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def _known(names: tuple[str, ...]) -> tuple[str, ...]:
+    unknown = [name for name in names if name not in DType.__members__]
+    if unknown:
+        raise ValueError(f"no element types: {', '.join(unknown)}")
+    return names
+
+
+class Capability(_Strict):
+    """One GPU generation that an engine can be built for.
+
+    Attributes:
+        bit: its bit in the engine header's mask.
+        gpus: what people call these GPUs.
+        lacks: element types for which it has no kernels.
+    """
+
+    bit: int
+    gpus: str
+    lacks: tuple[str, ...] = ()
+
+    check_lacks = field_validator("lacks")(_known)
+
+
+class Plan(_Strict):
+    """How engine files of a target begin.
+
+    Attributes:
+        magic: the first four bytes.
+        version: the library versions for which the header was measured, as a prefix ("1.7.").
+        default_mask: the mask of compute capabilities if none is asked for.
+    """
+
+    magic: str
+    version: str
+    default_mask: int
+
+
+class Target(_Strict):
+    """One target.
+
+    Attributes:
+        name: as on the command line.
+        title: as in messages.
+        module: Python module that the backend imports.
+        install: command that installs it.
+        max_rank: largest number of dimensions of a tensor; None: no limit known.
+        io_dtypes: element types of inputs and outputs; empty: not limited here.
+        weight_dtypes: element types of weights; empty: not limited here.
+        plan: how its engine files begin; None: not known.
+        capabilities: by name; empty: the target builds for the GPU at hand, or for none.
+    """
+
+    name: str
+    title: str
+    module: str
+    install: str
+    max_rank: int | None = None
+    io_dtypes: tuple[str, ...] = ()
+    weight_dtypes: tuple[str, ...] = ()
+    plan: Plan | None = None
+    capabilities: dict[str, Capability] = {}
+
+    check_dtypes = field_validator("io_dtypes", "weight_dtypes")(_known)
+
+
+@cache
+def load(name: str) -> Target:
+    """The target of one of our own backends.
+
+    Raises:
+        pydantic.ValidationError: a target file of ours is wrong, which is a bug.
+    """
+    text = files("graphopt.targets").joinpath(f"{name}.toml").read_text("utf-8")
+    return Target.model_validate({"name": name, **tomllib.loads(text)})
