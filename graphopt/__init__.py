@@ -1,1 +1,71 @@
-"""graphopt: an ONNX graph-rewriting compiler whose every step is declared and checked."""
+"""graphopt: an ONNX graph-rewriting compiler whose every step is declared and checked.
+
+What stands in `__all__` is the public API; each name is imported when it is first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from graphopt.graph.dead import sweep_graph
+    from graphopt.graph.graph import Graph, Node, Value
+    from graphopt.graph.load import load
+    from graphopt.graph.model import Model
+    from graphopt.graph.save import save
+    from graphopt.graph.tensor import Tensor
+    from graphopt.pipeline.compile import compile
+    from graphopt.pipeline.passes import Context, Pass, PassResult, loosest, register
+    from graphopt.pipeline.recipe import Recipe
+    from graphopt.rewrite.engine import Engine
+    from graphopt.rewrite.fold import fold_graph
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Context": "graphopt.pipeline.passes",
+    "Engine": "graphopt.rewrite.engine",
+    "Graph": "graphopt.graph.graph",
+    "Model": "graphopt.graph.model",
+    "Node": "graphopt.graph.graph",
+    "Pass": "graphopt.pipeline.passes",
+    "PassResult": "graphopt.pipeline.passes",
+    "Recipe": "graphopt.pipeline.recipe",
+    "Tensor": "graphopt.graph.tensor",
+    "Value": "graphopt.graph.graph",
+    "compile": "graphopt.pipeline.compile",
+    "fold_graph": "graphopt.rewrite.fold",
+    "load": "graphopt.graph.load",
+    "loosest": "graphopt.pipeline.passes",
+    "register": "graphopt.pipeline.passes",
+    "save": "graphopt.graph.save",
+    "sweep_graph": "graphopt.graph.dead",
+}
+
+__all__ = [
+    "Context",
+    "Engine",
+    "Graph",
+    "Model",
+    "Node",
+    "Pass",
+    "PassResult",
+    "Recipe",
+    "Tensor",
+    "Value",
+    "compile",
+    "fold_graph",
+    "load",
+    "loosest",
+    "register",
+    "save",
+    "sweep_graph",
+]
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'graphopt' has no attribute {name!r}")
+    return getattr(import_module(home), name)

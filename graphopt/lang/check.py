@@ -150,7 +150,7 @@ class _Names:
                     self.found.add("GR023", "a graph node can only be made in rewrite:", part.span)
                 if part.rest is not None:
                     self.read.add(part.rest)
-            elif isinstance(part, t.Member) and part.name not in MEMBERS and not _is_target(part.of):
+            elif isinstance(part, t.Member) and part.name not in MEMBERS:
                 self.found.add("GR024", f"a tensor has no {part.name}", part.span, closest(part.name, MEMBERS))
 
     def _name(self, part: t.Name) -> None:
@@ -159,8 +159,6 @@ class _Names:
             self.found.add("GR020", f"{part.name} is not bound", part.span, closest(part.name, self.bound))
 
     def _call(self, part: t.Call) -> None:
-        if part.arguments and _is_target(part.arguments[0]):
-            return
         function = FUNCTIONS.get(part.function)
         if function is None:
             self.found.add("GR025", f"there is no function {part.function}", part.span, closest(part.function, FUNCTIONS))
@@ -169,10 +167,6 @@ class _Names:
         given = len(part.arguments) + len(part.keywords)
         if given < least or (most is not None and given > most):
             self.found.add("GR026", f"{part.function} does not take {given} arguments", part.span, function.signature)
-
-
-def _is_target(expression: t.Expression) -> bool:
-    return isinstance(expression, t.Name) and expression.name == "target"
 
 
 def _names_bound_by(part: object, rule: t.Rule) -> list[str]:

@@ -6,17 +6,16 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from graphopt.graph.dtypes import DType
-from graphopt.graph.graph import Value
 from graphopt.lang import tree as t
 from graphopt.lang.arithmetic import arithmetic, join, member_of, minus, not_equal
 from graphopt.lang.functions import FUNCTIONS
-from graphopt.lang.values import UNKNOWN, Constant, Decline, Symbol, as_truth, conjunction, disjunction, equal, negate
+from graphopt.lang.values import UNKNOWN, Decline, Symbol, as_truth, conjunction, disjunction, equal, negate
 
 Bindings = dict[str, Any]
 Compute = Callable[[Bindings], Any]
 
-LANGUAGE_NAMES = ("target", "opset")
-"""Names that every expression can read: what the run compiles for, and the model's version of the default domain."""
+LANGUAGE_NAMES = ("opset",)
+"""Names that every expression can read: the model's version of the default domain."""
 
 
 def compile_expression(expression: t.Expression) -> Compute:
@@ -111,17 +110,15 @@ _BINARY: dict[str, Callable[[Any, Any], Any]] = {"==": equal, "!=": not_equal, "
 def _member(expression: t.Member) -> Compute:
     of = compile_expression(expression.of)
     name = expression.name
-    read = FUNCTIONS[name].call if name in FUNCTIONS else None
+    read = FUNCTIONS[name].call
 
     def compute(bindings: Bindings) -> Any:
         value = of(bindings)
         if value is UNKNOWN:
             return UNKNOWN
-        if read is not None and isinstance(value, (Value, Constant)):
-            return read(value)
         if value is None:
             raise Decline("a value is absent")
-        return value.member(name)
+        return read(value)
 
     return compute
 
@@ -165,9 +162,6 @@ def _slice(expression: t.Slice) -> Compute:
 def _call(expression: t.Call) -> Compute:
     arguments = [compile_expression(a) for a in expression.arguments]
     keywords = [(name, compile_expression(a)) for name, a in expression.keywords]
-    owner = expression.arguments[0] if expression.arguments else None
-    if isinstance(owner, t.Name) and owner.name == "target":
-        return _ask_target(expression.function, arguments)
     found = FUNCTIONS[expression.function]
     call, takes_unknown = found.call, found.takes_unknown
 
@@ -180,14 +174,6 @@ def _call(expression: t.Call) -> Compute:
             return call(*values, **named)
         except (TypeError, ValueError, IndexError, ZeroDivisionError) as error:
             raise Decline(f"{expression.function}: {error}") from None
-
-    return compute
-
-
-def _ask_target(question: str, arguments: list[Compute]) -> Compute:
-    def compute(bindings: Bindings) -> Any:
-        target, *values = (a(bindings) for a in arguments)
-        return target.ask(question, *values)
 
     return compute
 

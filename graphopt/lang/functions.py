@@ -271,10 +271,14 @@ def _matmul(left: Any, right: Any) -> Any:
 @function("keeps_values(dtype, dtype) -> bool")
 def _keeps_values(source: Any, target: Any) -> Any:
     """Whether every value of the first element type is exactly a value of the second."""
-    return target in _KEEPS.get(source, ()) or source is target
+    first, second = DType(source), DType(target)
+    return first is second or second in _KEEPS.get(first, ())
 
+
+_NUMBERS = tuple(d for d in DType if d.name in ("float16", "bfloat16", "float32", "float64") or d.bits >= 8 and d.is_integer)
 
 _KEEPS: dict[DType, tuple[DType, ...]] = {
+    DType.bool: _NUMBERS,
     DType.float16: (DType.float32, DType.float64),
     DType.bfloat16: (DType.float32, DType.float64),
     DType.float32: (DType.float64,),

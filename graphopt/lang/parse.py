@@ -37,19 +37,22 @@ def _parser() -> Lark:
 
 
 class _Brackets:
-    """Brackets suspend line ends."""
+    """Brackets suspend line ends, and lines of nothing but comments do not count."""
 
     always_accept = ("_NL",)
 
     def process(self, stream: Iterator[Token]) -> Iterator[Token]:
         depth = 0
+        at_start = True
         for token in stream:
             if token.type in ("LPAR", "LSQB"):
                 depth += 1
             elif token.type in ("RPAR", "RSQB"):
                 depth -= 1
-            if token.type != "_NL" or depth <= 0:
-                yield token
+            if token.type == "_NL" and (depth > 0 or at_start):
+                continue
+            at_start = token.type == "_NL"
+            yield token
 
 
 _WORDS = {

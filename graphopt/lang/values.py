@@ -128,6 +128,8 @@ def equal(left: Any, right: Any) -> Truth:
     """Whether two values are provably equal, provably different, or neither."""
     if left is UNKNOWN or right is UNKNOWN:
         return UNKNOWN
+    if left is None or right is None:
+        return left is right
     if isinstance(left, Symbol) or isinstance(right, Symbol):
         return True if left == right else UNKNOWN
     if isinstance(left, (tuple, list)) and isinstance(right, (tuple, list)):

@@ -281,8 +281,8 @@ def _bind_all(names: list[tuple[str, Value | None]], state: State, proceed: Cont
 
 
 def _fits_outputs(node: Node, targets: tuple[str | None, ...]) -> bool:
-    """Outputs are closed: what the pattern does not name must be absent or unused."""
-    return all(v is None or not v.is_used for v in node.outputs[len(targets) :])
+    """Outputs are closed: what the pattern does not name must be absent (`_` names one that nothing reads)."""
+    return all(v is None for v in node.outputs[len(targets) :])
 
 
 def _may_be_absent(pattern: t.InputPattern) -> bool:

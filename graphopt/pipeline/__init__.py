@@ -1,0 +1,1 @@
+"""Passes, recipes, the pass manager, the gate, and compile."""

@@ -1,0 +1,124 @@
+"""What a pass is, and where passes are found by name."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import Any, ClassVar
+
+from graphopt.errors import RecipeError
+from graphopt.graph.model import Model
+from graphopt.lang import tree
+from graphopt.progress import SILENT, Progress
+from graphopt.rewrite.journal import Journal
+
+CONTRACTS = ("exact", "real", "approx", "quant")
+"""How equal a change leaves the outputs, from the strictest to the loosest."""
+
+
+@dataclass(frozen=True)
+class PassResult:
+    """What a pass did.
+
+    Attributes:
+        modified: whether the graph is another one now.
+        contract: how equal its outputs are: "exact", "real", "approx" or "quant".
+        error: for "approx", the relative error that it allows.
+        details: figures for the report, JSON-able.
+    """
+
+    modified: bool
+    contract: str = "exact"
+    error: float = 0.0
+    details: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a run gives to its passes.
+
+    Attributes:
+        rules: every rule of the run, those to be skipped left out.
+        journal: where firings are noted.
+        source_bytes: bytes of weights in the model that came in.
+        fold_budget: bytes by which constants may outgrow that.
+        progress: where long work shows itself.
+    """
+
+    rules: Sequence[tree.Rule] = ()
+    journal: Journal = field(default_factory=Journal)
+    source_bytes: int = 0
+    fold_budget: int = 1 << 20
+    progress: Progress = SILENT
+
+
+@dataclass(frozen=True)
+class Pass:
+    """Base of all passes: a frozen dataclass whose fields are its options.
+
+    A subclass sets `name` (kebab-case, as in recipes) and writes `apply`, which changes the model in place.
+    """
+
+    name: ClassVar[str] = ""
+
+    def apply(self, model: Model, context: Context) -> PassResult:
+        """Change the model; say whether it changed, and how equal it is.
+
+        Raises:
+            RewriteError: the pass found itself unable to go on with this model.
+        """
+        raise TypeError(f"{type(self).__name__} has no apply")
+
+
+def _shipped(module: str, name: str) -> Callable[[], type[Pass]]:
+    return lambda: getattr(import_module(f"graphopt.passes.{module}"), name)
+
+
+PASSES: dict[str, Callable[[], type[Pass]]] = {
+    "apply-rules": _shipped("apply_rules", "ApplyRules"),
+    "fold-constants": _shipped("fold_constants", "FoldConstants"),
+    "remove-dead-code": _shipped("remove_dead_code", "RemoveDeadCode"),
+}
+"""Passes by name; importing one happens when it is asked for."""
+
+ENTRY_POINTS = "graphopt.passes"
+
+
+def register(pass_type: type[Pass]) -> type[Pass]:
+    """Class decorator: make a pass known under its `name` in this process.
+
+    Raises:
+        RecipeError: another pass has the name.
+    """
+    known = PASSES.get(pass_type.name)
+    if not pass_type.name or (known is not None and known() is not pass_type):
+        raise RecipeError(f"the pass {pass_type.__name__} needs a name of its own, not {pass_type.name!r}")
+    PASSES[pass_type.name] = lambda: pass_type
+    return pass_type
+
+
+def find_pass(name: str) -> type[Pass]:
+    """The pass of this name: registered here, or offered by an installed package.
+
+    Raises:
+        RecipeError: there is none; the message suggests the nearest.
+    """
+    if name in PASSES:
+        return PASSES[name]()
+    offered = {e.name: e for e in entry_points(group=ENTRY_POINTS)}
+    if name in offered:
+        return offered[name].load()
+    known = [*PASSES, *offered]
+    near = difflib.get_close_matches(name, known, 1)
+    raise RecipeError(
+        f"there is no pass {name!r}",
+        help=f"did you mean {near[0]!r}?" if near else f"passes: {', '.join(sorted(known))}",
+    )
+
+
+def loosest(contracts: Sequence[str]) -> str:
+    """The loosest of several contracts; "exact" of none."""
+    return max(contracts, key=CONTRACTS.index, default="exact")

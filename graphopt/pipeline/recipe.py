@@ -1,0 +1,115 @@
+"""Recipes: which passes run, in which order, with which options. TOML, validated to the last key."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import tomllib
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from graphopt.errors import RecipeError
+from graphopt.pipeline.passes import Pass, find_pass
+
+KEYS = ("description", "rounds", "pass")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A list of passes, run in order, again and again until a round changes nothing or `rounds` have run."""
+
+    name: str
+    description: str
+    passes: tuple[Pass, ...]
+    rounds: int = 1
+
+    @staticmethod
+    def load(name_or_path: str | Path) -> Recipe:
+        """A recipe that ships, by name, or one from a TOML file.
+
+        Raises:
+            RecipeError: there is no such recipe, or it has an unknown key, pass or value.
+        """
+        text = str(name_or_path)
+        if not text.endswith(".toml"):
+            return _shipped(text)
+        path = Path(text)
+        try:
+            content = path.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            raise RecipeError(f"there is no recipe file {path}") from None
+        except (OSError, UnicodeDecodeError) as error:
+            raise RecipeError(f"cannot read the recipe {path}: {error}") from None
+        return parse_recipe(content, path.stem, str(path))
+
+
+def shipped_recipes() -> list[str]:
+    """Names of the recipes that come with graphopt."""
+    folder = resources.files("graphopt.pipeline").joinpath("recipes")
+    return sorted(f.name.removesuffix(".toml") for f in folder.iterdir() if f.name.endswith(".toml"))
+
+
+def _shipped(name: str) -> Recipe:
+    known = shipped_recipes()
+    if name not in known:
+        near = difflib.get_close_matches(name, known, 1)
+        hint = f"did you mean {near[0]!r}?" if near else f"recipes: {', '.join(known)}"
+        raise RecipeError(f"there is no recipe {name!r}", help=f"{hint} A file's name ends in .toml")
+    file = resources.files("graphopt.pipeline").joinpath("recipes", f"{name}.toml")
+    return parse_recipe(file.read_text(encoding="utf-8"), name, f"recipe {name}")
+
+
+def parse_recipe(text: str, name: str, where: str) -> Recipe:
+    """A recipe from TOML text.
+
+    Raises:
+        RecipeError: it is not TOML, or has an unknown key, pass or value.
+    """
+    try:
+        content = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise RecipeError(f"the recipe is not TOML: {error}", where=where) from None
+    for key in content:
+        if key not in KEYS:
+            raise RecipeError(f"a recipe has no key {key!r}", where=where, help=_suggest(key, KEYS))
+    entries = content.get("pass", [])
+    if not isinstance(entries, list) or not entries or not all(isinstance(e, dict) for e in entries):
+        raise RecipeError("the recipe lists no passes", where=where, help='begin each with [[pass]] and use = "NAME"')
+    rounds = content.get("rounds", 1)
+    if not isinstance(rounds, int) or not 1 <= rounds <= 100:
+        raise RecipeError(f"rounds is {rounds!r}", where=where, help="rounds is a whole number from 1 to 100")
+    passes = tuple(_pass(entry, f"{where}, pass {i}") for i, entry in enumerate(entries, 1))
+    return Recipe(name, str(content.get("description", "")), passes, rounds)
+
+
+def _pass(entry: dict[str, Any], where: str) -> Pass:
+    options = dict(entry)
+    name = options.pop("use", None)
+    if not isinstance(name, str):
+        raise RecipeError("a pass has no name", where=where, help='write use = "NAME"')
+    try:
+        pass_type = find_pass(name)
+    except RecipeError as error:
+        raise RecipeError(error.message, where=where, help=error.help) from None
+    known = [f.name.replace("_", "-") for f in dataclasses.fields(pass_type)]
+    for key in options:
+        if key not in known:
+            raise RecipeError(f"the pass {name} has no option {key!r}", where=where, help=_suggest(key, known))
+    named = {key.replace("-", "_"): value for key, value in options.items()}
+    try:
+        return TypeAdapter(pass_type).validate_python(named)
+    except ValidationError as error:
+        first = error.errors()[0]
+        option = ".".join(str(p).replace("_", "-") for p in first["loc"])
+        raise RecipeError(f"the option {option} of pass {name}: {first['msg']}", where=where) from None
+
+
+def _suggest(key: str, known: tuple[str, ...] | list[str]) -> str:
+    near = difflib.get_close_matches(key, known, 1)
+    if near:
+        return f"did you mean {near[0]!r}?"
+    return f"known: {', '.join(known)}" if known else "it has no options"

@@ -1,0 +1,253 @@
+"""Constant folding: what can be evaluated, what is worth keeping under a byte budget, and putting it in place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from math import prod
+
+import numpy as np
+from onnx.shape_inference import InferenceError
+
+from graphopt.graph.attributes import Attribute
+from graphopt.graph.constant_node import constant_node_attributes
+from graphopt.graph.dead import sweep
+from graphopt.graph.graph import Node, Value
+from graphopt.graph.model import Model
+from graphopt.graph.schemas import STANDARD_DOMAINS, is_pure
+from graphopt.graph.tensor import Array, Tensor
+from graphopt.graph.types import infer_node
+from graphopt.rewrite.evaluate_nodes import evaluate
+
+EVALUATION_LIMIT = 64 << 20
+"""Bytes of one value beyond which it is not even evaluated, unless the allowance itself is larger."""
+
+NEVER_FOLDED = frozenset({"DequantizeLinear", "Constant", "Dropout"})
+"""Integers behind DequantizeLinear are what a quantized model is for; Dropout may draw random numbers."""
+
+BOUNDED_BY_INPUT = frozenset({"NonZero", "Unique", "Compress", "NonMaxSuppression"})
+"""Operators whose output size depends on values, and cannot outgrow their inputs by much."""
+
+
+def fold_graph(model: Model, allowance: int) -> tuple[int, list[tuple[str, int]]]:
+    """Fold what fits.
+
+    Args:
+        allowance: most bytes that all weights of the model may take afterwards (or as many as they take now).
+
+    Returns:
+        How many nodes went, and the values that were left computed for their size, with their bytes.
+    """
+    nodes_before = sum(1 for _ in model.all_nodes())
+    refused: set[Node] = set()
+    too_large: dict[Node, int] = {}
+    while True:
+        model.sort()
+        settled = _settle_shapes(model)
+        constant = _constant_nodes(model, refused, max(EVALUATION_LIMIT, allowance))
+        budget = allowance - _weight_bytes(model)
+        chosen, too_large = _choose(constant, budget)
+        if not chosen and not settled:
+            break
+        failed = _materialize(chosen, constant, model)
+        refused |= failed
+        if not settled and len(failed) == len(chosen):
+            break
+    nodes_after = sum(1 for _ in model.all_nodes())
+    left = [(n.outputs[0].name, size) for n, size in too_large.items() if n.outputs and n.outputs[0] is not None]
+    return nodes_before - nodes_after, left
+
+
+def _weight_bytes(model: Model) -> int:
+    weights = (v.initializer for g in model.all_graphs() for v in g.initializers)
+    return sum(t.nbytes for t in weights if t is not None)
+
+
+# --- shapes ---
+
+
+def _settle_shapes(model: Model) -> int:
+    """Shape and Size of static dims need no evaluation: replace them at once."""
+    settled = 0
+    for node in list(model.all_nodes()):
+        if node.domain or node.op_type not in ("Shape", "Size") or not node.inputs or node.inputs[0] is None:
+            continue
+        shape = node.inputs[0].shape
+        if shape is None:
+            continue
+        array = _size(shape) if node.op_type == "Size" else _dims(node, shape)
+        output = node.outputs[0]
+        if array is not None and output is not None and output.is_used:
+            _replace(node, {output: Tensor.of(array)}, model)
+            settled += 1
+    return settled
+
+
+def _size(shape: tuple[object, ...]) -> Array | None:
+    sizes = [d for d in shape if isinstance(d, int)]
+    return np.array(prod(sizes), np.int64) if len(sizes) == len(shape) else None
+
+
+def _dims(node: Node, shape: tuple[object, ...]) -> Array | None:
+    start, end = node.attribute("start", 0), node.attribute("end", len(shape))
+    wanted = shape[_clamp(start, len(shape)) : _clamp(end, len(shape))]
+    sizes = [d for d in wanted if isinstance(d, int)]
+    return np.array(sizes, np.int64) if len(sizes) == len(wanted) else None
+
+
+def _clamp(position: int, rank: int) -> int:
+    return min(max(position + rank if position < 0 else position, 0), rank)
+
+
+# --- what is constant ---
+
+
+def _constant_nodes(model: Model, refused: set[Node], limit: int) -> dict[Node, int]:
+    """Nodes that can be evaluated, in execution order, with the bytes of their outputs."""
+    found: dict[Node, int] = {}
+    made: set[Value] = set()
+    for node in model.all_nodes():
+        if node in refused or not _may_fold(node):
+            continue
+        if not all(v is None or v.constant is not None or v in made for v in node.inputs):
+            continue
+        size = _output_bytes(node, model)
+        if size is not None and size <= limit:
+            found[node] = size
+            made.update(v for v in node.outputs if v is not None)
+    return found
+
+
+def _may_fold(node: Node) -> bool:
+    if node.domain not in STANDARD_DOMAINS or node.op_type in NEVER_FOLDED or not is_pure(node.op_type, node.domain):
+        return False
+    return not any(True for _ in node.bodies) and not any(a.reference for a in node.attributes.values())
+
+
+def _output_bytes(node: Node, model: Model) -> int | None:
+    sizes = [_value_bytes(v) for v in node.outputs if v is not None]
+    if None in sizes:
+        try:
+            infer_node(node, model)
+        except InferenceError:
+            return None
+        sizes = [_value_bytes(v) for v in node.outputs if v is not None]
+    if None in sizes and node.op_type in BOUNDED_BY_INPUT:
+        return sum(8 * 8 * v.constant.size for v in node.inputs if v is not None and v.constant is not None)
+    known = [s for s in sizes if s is not None]
+    return sum(known) if len(known) == len(sizes) else None
+
+
+def _value_bytes(value: Value) -> int | None:
+    if value.shape is None or value.dtype is None or value.type_proto is not None:
+        return None
+    dims = [d for d in value.shape if isinstance(d, int)]
+    return (prod(dims) * max(value.dtype.bits, 8) + 7) // 8 if len(dims) == len(value.shape) else None
+
+
+# --- what is worth it ---
+
+
+def _choose(constant: dict[Node, int], budget: int) -> tuple[list[Node], dict[Node, int]]:
+    """The nodes whose outputs become weights, cheapest growth first; and those that do not fit, with their bytes.
+
+    Where a node does not fit, the nodes that feed it are considered instead.
+    """
+    frontier = {n for n in constant if _is_read_outside(n, constant)}
+    chosen: list[Node] = []
+    too_large: dict[Node, int] = {}
+    position = {n: i for i, n in enumerate(constant)}
+    pending = sorted(frontier, key=lambda n: (constant[n] - _freed(n, constant), position[n]))
+    while pending:
+        later: list[Node] = []
+        for node in pending:
+            growth = constant[node] - _freed(node, constant)
+            if growth <= max(budget, 0):
+                budget -= growth
+                chosen.append(node)
+            else:
+                too_large[node] = constant[node]
+                later.extend(_feeding(node, constant, frontier))
+        frontier.update(later)
+        pending = list(dict.fromkeys(later))
+    return chosen, too_large
+
+
+def _is_read_outside(node: Node, constant: dict[Node, int]) -> bool:
+    outputs = [v for v in node.outputs if v is not None]
+    return any(v.output_slots or any(user not in constant for user in v.uses) for v in outputs)
+
+
+def _feeding(node: Node, constant: dict[Node, int], known: set[Node]) -> list[Node]:
+    producers = [v.producer for v in node.inputs if v is not None]
+    return [p for p in dict.fromkeys(producers) if p is not None and p in constant and p not in known]
+
+
+def _freed(node: Node, constant: dict[Node, int]) -> int:
+    """Bytes of weights that only this node, and nodes that only it reads, still need."""
+    freed = 0
+    cone = {node}
+    pending = [node]
+    while pending:
+        for value in dict.fromkeys(v for v in pending.pop().inputs if v is not None):
+            if value.output_slots or any(user not in cone for user in value.uses):
+                continue
+            if value.initializer is not None and not value.is_input:
+                freed += value.initializer.nbytes
+            elif value.producer is not None and value.producer in constant and value.producer not in cone:
+                cone.add(value.producer)
+                pending.append(value.producer)
+    return freed
+
+
+# --- putting it in place ---
+
+
+def _materialize(chosen: list[Node], constant: dict[Node, int], model: Model) -> set[Node]:
+    """Evaluate and replace; returns the nodes that ONNX Runtime could not evaluate."""
+    wanted = [v for n in chosen for v in n.outputs if v is not None and v.is_used]
+    results = evaluate(_needed(chosen, constant), wanted, model)
+    failed: set[Node] = set()
+    for node in chosen:
+        outputs = [v for v in node.outputs if v is not None and v.is_used]
+        if node.graph is None:
+            continue
+        if all(v in results for v in outputs):
+            _replace(node, {v: Tensor.of(results[v]) for v in outputs}, model)
+        else:
+            failed.add(node)
+    return failed
+
+
+def _needed(chosen: Iterable[Node], constant: dict[Node, int]) -> list[Node]:
+    """The chosen nodes and the constant nodes behind them, in execution order."""
+    needed: set[Node] = set()
+    pending = list(chosen)
+    while pending:
+        node = pending.pop()
+        if node in needed:
+            continue
+        needed.add(node)
+        pending.extend(p for p in _feeding(node, constant, needed))
+    return [n for n in constant if n in needed]
+
+
+def _replace(node: Node, results: dict[Value, Tensor], model: Model) -> None:
+    """Let weights stand where a node's outputs were; an output of the graph stays a node's output."""
+    graph = node.graph
+    assert graph is not None
+    order = node.order
+    read = [v for v in node.inputs if v is not None]
+    graph.remove_node(node)
+    for value, tensor in results.items():
+        value.dtype, value.shape = tensor.dtype, tensor.shape
+        value.constant = tensor
+        if value.is_output:
+            attributes: dict[str, Attribute] = constant_node_attributes(tensor)
+            name = node.name if len(results) == 1 else model.names.fresh(f"{value.name}.constant")
+            graph.add_node(Node("Constant", [], [value], attributes, name=name), order)
+            value.constant = tensor
+        else:
+            value.initializer = tensor
+            value.declared = None
+            graph.initializers[value] = None
+    sweep(read)

@@ -1,0 +1,35 @@
+"""The pass `apply-rules`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from graphopt import Context, Engine, Model, Pass, PassResult, loosest
+
+
+@dataclass(frozen=True)
+class ApplyRules(Pass):
+    """Apply the rules of some phases, phase by phase, each until none of its rules applies any more.
+
+    Contract: the loosest of the rules that fired.
+
+    Options:
+        phases: names of phases, in the order in which they run.
+        rules: names of rules to apply; empty for all rules of the phases.
+    """
+
+    name: ClassVar[str] = "apply-rules"
+    phases: tuple[str, ...] = ("simplify", "fold")
+    rules: tuple[str, ...] = ()
+
+    def apply(self, model: Model, context: Context) -> PassResult:
+        first = len(context.journal.firings)
+        for phase in self.phases:
+            chosen = [r for r in context.rules if r.phase == phase and (not self.rules or r.name in self.rules)]
+            Engine(chosen, model, {}).run(context.journal, self.name)
+        fired = context.journal.counts(first)
+        by_place = {r.place: r for r in context.rules}
+        contracts = [by_place[place].equal for place in fired]
+        errors = [by_place[place].error or 0.0 for place in fired]
+        return PassResult(bool(fired), loosest(contracts), max(errors, default=0.0))
