@@ -46,6 +46,15 @@ def from_proto(proto: onnx.ModelProto, *, overridable: Overridable = "auto") -> 
     return _build(proto, proto.SerializeToString(), None, overridable)
 
 
+def read_proto(path: Path) -> onnx.ModelProto:
+    """A model file as it stands, its external data left where it is.
+
+    Raises:
+        ModelError: the file cannot be read, or is no ONNX model.
+    """
+    return _parse(_read(path), path)
+
+
 def _read(path: Path) -> bytes:
     if path.is_dir():
         raise ModelError(f"{path} is a folder, not a model file", help="name the .onnx file inside it")
