@@ -196,8 +196,9 @@ CLAIMS: tuple[tuple[str, Claim], ...] = (
 
 def _definitions(graph: Graph) -> Iterator[Value]:
     """The values that a graph defines. An input with a default is defined once."""
+    inputs = set(graph.inputs)
     yield from graph.inputs
-    yield from (v for v in graph.initializers if not v.is_input)
+    yield from (v for v in graph.initializers if v not in inputs)
     for node in graph.nodes:
         yield from (v for v in node.outputs if v is not None)
 
