@@ -9,13 +9,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from graphopt.api import compile
     from graphopt.graph.dead import sweep_graph
     from graphopt.graph.graph import Graph, Node, Value
     from graphopt.graph.load import load
     from graphopt.graph.model import Model
     from graphopt.graph.save import save
     from graphopt.graph.tensor import Tensor
-    from graphopt.pipeline.compile import compile
     from graphopt.pipeline.passes import Context, Pass, PassResult, loosest, register
     from graphopt.pipeline.recipe import Recipe
     from graphopt.rewrite.engine import Engine
@@ -34,7 +34,7 @@ _HOMES = {
     "Recipe": "graphopt.pipeline.recipe",
     "Tensor": "graphopt.graph.tensor",
     "Value": "graphopt.graph.graph",
-    "compile": "graphopt.pipeline.compile",
+    "compile": "graphopt.api",
     "fold_graph": "graphopt.rewrite.fold",
     "load": "graphopt.graph.load",
     "loosest": "graphopt.pipeline.passes",

@@ -61,12 +61,13 @@ class Engine:
             waiting.discard(node)
             if node.graph is None:
                 continue
+            graph = node.graph
             started = time.perf_counter_ns()
             fired = self._try(node)
             if fired is None:
                 continue
             rule, change = fired
-            entry = _entry(len(journal.firings) + 1, pass_name, rule, node, change, started)
+            entry = _entry(len(journal.firings) + 1, pass_name, rule, graph.name, change, started)
             journal.firings.append(entry)
             if after is not None:
                 after(entry)
@@ -106,15 +107,14 @@ def _is_new(value: Value, change: Change) -> bool:
 
 
 def _entry(
-    number: int, pass_name: str, rule: CompiledRule, node: Node, change: Change, started: int
+    number: int, pass_name: str, rule: CompiledRule, graph: str, change: Change, started: int
 ) -> Firing:
-    graph = next((n.graph for n in change.added if n.graph is not None), None)
     return Firing(
         number,
         pass_name,
         rule.rule.place,
-        graph.name if graph is not None else "",
-        tuple(n.label for n in change.removed) or (node.label,),
+        graph,
+        tuple(n.label for n in change.removed),
         tuple(n.label for n in change.added),
         (time.perf_counter_ns() - started) // 1000,
     )

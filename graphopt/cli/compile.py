@@ -1,0 +1,78 @@
+"""`graphopt compile`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+
+def compile(
+    model: Annotated[Path, typer.Argument(help="The ONNX model.", show_default=False)],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the results.", show_default=False)],
+    recipe: Annotated[str, typer.Option(help="Name of a recipe, or a TOML file.")] = "default",
+    target: Annotated[
+        list[str] | None,
+        typer.Option(help="What to build for: onnxruntime, tensorrt-rtx, tensorrt. May be repeated. [default: onnxruntime]"),
+    ] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(help="Samples: .npz, a folder of .npz/.npy, Polygraphy's JSON, or FILE.py[:FUNCTION]."),
+    ] = None,
+    shape: Annotated[
+        list[str] | None, typer.Option(help="NAME=MIN:OPT:MAX or NAME=SHAPE, as x=1x3x32x32. May be repeated.")
+    ] = None,
+    rules: Annotated[list[Path] | None, typer.Option(help="A rule file of yours, or a folder. May be repeated.")] = None,
+    skip: Annotated[list[str] | None, typer.Option(help="A rule to leave out. May be repeated.")] = None,
+    check: Annotated[
+        Literal["each", "end", "none"], typer.Option(help="Compare with the original after each pass, at the end, never.")
+    ] = "each",
+    samples: Annotated[
+        int | None, typer.Option(min=1, help="Most samples of the data to compare on, or samples to generate a shape.")
+    ] = None,
+    fold_budget: Annotated[str, typer.Option(help="Bytes that constant folding may add to the model.")] = "1MB",
+    tensor_limit: Annotated[str, typer.Option(help="Largest intermediate tensor that a model may make.")] = "4GB",
+    initializer_inputs: Annotated[
+        Literal["auto", "keep", "freeze"],
+        typer.Option(help="Initializers that are also inputs: defaults that callers override (keep), or constants."),
+    ] = "auto",
+    compute_capability: Annotated[
+        list[str] | None, typer.Option(help="GPU generation that engines must run on, as sm89. May be repeated.")
+    ] = None,
+    build_memory: Annotated[int | None, typer.Option(min=1, help="MiB that an engine builder may use.")] = None,
+    build_timeout: Annotated[float | None, typer.Option(help="Seconds that an engine builder may take.")] = None,
+    latency: Annotated[bool, typer.Option("--latency", help="Time original and result in ONNX Runtime.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+) -> None:
+    """Compile a model: rewrite it, check every step against the original, build what each target runs."""
+    from graphopt.api import compile as compile_model
+    from graphopt.backends.base import BuildOptions
+    from graphopt.backends.profiles import parse_shape_options
+    from graphopt.cli.console import console, emit, progress
+    from graphopt.cli.sizes import parse_size
+    from graphopt.report.document import to_json
+    from graphopt.report.terminal import show
+
+    result = compile_model(
+        model,
+        output,
+        recipe=recipe,
+        targets=target or ["onnxruntime"],
+        data=data,
+        shapes=parse_shape_options(shape or []),
+        rules=rules or [],
+        skip=skip or [],
+        check=check,
+        samples=samples,
+        fold_budget=parse_size(fold_budget, "--fold-budget"),
+        tensor_limit=parse_size(tensor_limit, "--tensor-limit"),
+        overridable=initializer_inputs,
+        build=BuildOptions(tuple(compute_capability or ()), build_memory, build_timeout),
+        latency=latency,
+        progress=progress(),
+    )
+    if json:
+        emit(to_json(result))
+    else:
+        show(result, console())

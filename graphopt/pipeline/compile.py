@@ -1,0 +1,240 @@
+"""Compile: load, rewrite, check, write, build. The output appears whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+
+from graphopt.backends import registry
+from graphopt.backends.base import Artifact, Backend, BuildOptions, BuildRequest, ProfileShape
+from graphopt.backends.profiles import complete, observed
+from graphopt.data.sample import Sample
+from graphopt.errors import BackendError, ModelError
+from graphopt.graph.accounting import account
+from graphopt.graph.files import whole_file
+from graphopt.graph.load import Overridable, load
+from graphopt.graph.model import Model
+from graphopt.graph.save import save
+from graphopt.graph.types import oversized
+from graphopt.parity.model_interface import read_interface
+from graphopt.parity.reference import Reference
+from graphopt.parity.refusals import NotRunnable
+from graphopt.parity.samples import parity_samples
+from graphopt.pipeline.gate import Gate
+from graphopt.pipeline.latency import measure
+from graphopt.pipeline.manager import Manager, When
+from graphopt.pipeline.output import ENGINES, Staging, staging
+from graphopt.pipeline.passes import Context
+from graphopt.pipeline.recipe import Recipe
+from graphopt.pipeline.result import CompileResult, Latency, PassRecord
+from graphopt.progress import SILENT, Progress
+from graphopt.rewrite.journal import Journal
+from graphopt.rewrite.library import load_rules
+
+MEBIBYTE = 1 << 20
+
+Document = Callable[[CompileResult], bytes]
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to compile.
+
+    Attributes:
+        recipe: the passes.
+        targets: names of backends to build for.
+        data: a data source, as `graphopt.data.sources.open_source` takes it; None: inputs are generated.
+        shapes: shapes of dynamic inputs, by name.
+        rules: rule files or folders beside the shipped ones.
+        skip: names of rules to leave out.
+        check: when to compare with the original.
+        samples: most samples of the data to compare on, or samples to generate of each shape; None: 8, or 2.
+        fold_budget: bytes by which constants may outgrow the input's weights.
+        tensor_limit: bytes of the largest intermediate tensor that a model may ask for.
+        overridable: what initializers that are also inputs are.
+        build: how engines are built.
+        latency: whether to time the model in ONNX Runtime.
+        progress: where long work shows itself.
+        documents: further files of the output, each made from the finished result.
+    """
+
+    recipe: Recipe
+    targets: Sequence[str] = ("onnxruntime",)
+    data: str | None = None
+    shapes: Mapping[str, ProfileShape] = field(default_factory=dict[str, ProfileShape])
+    rules: Sequence[Path] = ()
+    skip: Sequence[str] = ()
+    check: When = "each"
+    samples: int | None = None
+    fold_budget: int = MEBIBYTE
+    tensor_limit: int = 4096 * MEBIBYTE
+    overridable: Overridable = "auto"
+    build: BuildOptions = field(default_factory=BuildOptions)
+    latency: bool = False
+    progress: Progress = SILENT
+    documents: Mapping[str, Document] = field(default_factory=dict[str, Document])
+
+
+def compile_model(source: Path, output: Path, options: Options) -> CompileResult:
+    """Compile one model file into an output folder.
+
+    Raises:
+        GraphoptError: of the kind that says what went wrong; nothing was written then.
+    """
+    started = time.perf_counter()
+    rules = load_rules(options.rules, options.skip)
+    backends = _ready(options.targets)
+    with options.progress.task("loading"):
+        model = load(source, overridable=options.overridable)
+    _refuse_oversized(model, source, options.tensor_limit)
+    values = complete(read_interface(source, str(source)), options.shapes).values
+    before = account(model, file=source)
+    run = _Run(source, model, options, values)
+    with staging(output) as folder, ExitStack() as held:
+        gate, skipped = run.open_gate(held)
+        context = Context(rules, Journal(), before.weight_bytes, options.fold_budget, options.progress)
+        manager = Manager(model, context, gate, options.check)
+        manager.run(options.recipe)
+        path = folder.folder / "model.onnx"
+        save(model, path)
+        comparison = gate.check_file(path, "as written") if gate is not None else None
+        artifacts = [run.build(backend, folder, path) for backend in backends]
+        result = CompileResult(
+            source=source,
+            sha256=_sha256(source),
+            output=output,
+            recipe=options.recipe.name,
+            before=before,
+            after=account(model, file=path),
+            passes=tuple(manager.records),
+            parity=comparison,
+            parity_skipped=skipped,
+            artifacts=tuple(_published(a, folder) for a in artifacts),
+            latency=run.time(path),
+            notes=(*model.notes, *run.notes, *_left_computed(manager.records)),
+            seconds=time.perf_counter() - started,
+            versions={name: version(name) for name in ("graphopt", "onnx", "onnxruntime", "numpy", "polygraphy")},
+        )
+        _write_journal(folder, context.journal)
+        for name, document in options.documents.items():
+            with whole_file(folder.folder / name) as stream:
+                stream.write(document(result))
+        folder.publish()
+    return result
+
+
+class _Run:
+    """What the steps of one compile share."""
+
+    def __init__(
+        self, source: Path, model: Model, options: Options, values: Mapping[str, ProfileShape]
+    ) -> None:
+        self.source = source
+        self.model = model
+        self.options = options
+        self.values = values
+        self.notes: list[str] = []
+        self.samples: list[Sample] = []
+
+    def open_gate(self, held: ExitStack) -> tuple[Gate | None, str | None]:
+        """The gate, or why there is none."""
+        options = self.options
+        if options.check == "none":
+            return None, "--check none"
+        try:
+            drawn = parity_samples(
+                self.source,
+                data=options.data,
+                profiles={n: s for n, s in options.shapes.items() if n not in self.values},
+                values=self.values,
+                count=options.samples,
+            )
+            self.notes += drawn.notes
+            self.samples = list(drawn.samples)
+            reference = held.enter_context(Reference(self.source, self.samples, progress=options.progress))
+        except NotRunnable as error:
+            return None, str(error)
+        return Gate(reference, options.progress), None
+
+    def build(self, backend: Backend, folder: Staging, model: Path) -> Artifact:
+        place = folder.folder / ENGINES / backend.name
+        place.mkdir(parents=True)
+        request = BuildRequest(model, place, self._profiles(), self.options.build)
+        return backend.build(request, self.options.progress)
+
+    def _profiles(self) -> dict[str, ProfileShape]:
+        """Shapes as the user says, else as the user's data has them; what is left the backend decides."""
+        if self.options.data is None:
+            return dict(self.options.shapes)
+        interface = read_interface(self.source, str(self.source))
+        return {**observed(interface, [s.shapes for s in self.samples]), **self.options.shapes}
+
+    def time(self, compiled: Path) -> tuple[Latency, ...]:
+        """Original and compiled, with the session's own optimizations on and off."""
+        if not self.options.latency or not self.samples:
+            return ()
+        sample = self.samples[0]
+        with self.options.progress.task("measuring latency"):
+            return tuple(measure(self.source, compiled, sample, settings) for settings in ("default", "off"))
+
+
+def _ready(targets: Sequence[str]) -> list[Backend]:
+    """The backends, each of them able to work here; known before anything takes time.
+
+    Raises:
+        UsageError: there is no such target.
+        BackendError: one cannot work here.
+    """
+    backends = [registry.get(name) for name in dict.fromkeys(targets)]
+    for backend in backends:
+        found = backend.probe()
+        if not found.available:
+            raise BackendError(f"the target {backend.name} is not available: {found.reason}", help=found.help)
+    return backends
+
+
+def _refuse_oversized(model: Model, source: Path, limit: int) -> None:
+    found = oversized(model, limit)
+    if found is not None:
+        node, value, size = found
+        raise ModelError(
+            f"{source} makes a tensor of {size / 2**30:.1f} GB: {value!r}",
+            where=f"node {node.label}",
+            help=f"the limit is {limit / 2**30:g} GB; --tensor-limit raises it",
+        )
+
+
+def _left_computed(records: Iterable[PassRecord]) -> Iterator[str]:
+    """What constant folding left for its size, by the last record that tells."""
+    last = [r.details["left"] for r in records if "left" in r.details]
+    if last and last[-1]:
+        size = sum(entry["bytes"] for entry in last[-1])
+        yield (
+            f"{len(last[-1])} constant values stay computed, as weights they would add {size / MEBIBYTE:.1f} MB; "
+            f"--fold-budget {size // MEBIBYTE + 1}MB folds them"
+        )
+
+
+def _published(artifact: Artifact, folder: Staging) -> Artifact:
+    """The artifact with its files where they will be."""
+    files = tuple(folder.output / f.relative_to(folder.folder) for f in artifact.files)
+    return Artifact(
+        artifact.target, files, artifact.bytes, artifact.seconds, artifact.details, artifact.layers
+    )
+
+
+def _write_journal(folder: Staging, journal: Journal) -> None:
+    with whole_file(folder.folder / "journal.jsonl") as stream:
+        for firing in journal.firings:
+            stream.write(json.dumps(firing.to_json()).encode() + b"\n")
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

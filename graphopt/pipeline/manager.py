@@ -1,0 +1,74 @@
+"""Running a recipe: pass after pass, round after round, each timed, noted and checked."""
+
+from __future__ import annotations
+
+import time
+from typing import Literal
+
+from graphopt.graph.model import Model
+from graphopt.parity.comparison import Comparison
+from graphopt.pipeline.gate import Gate
+from graphopt.pipeline.passes import Context, Pass
+from graphopt.pipeline.recipe import Recipe
+from graphopt.pipeline.result import PassRecord
+
+When = Literal["each", "end", "none"]
+"""When the graph is compared with the original: after each pass that changed it, at the end, or never."""
+
+
+class Manager:
+    """Runs the passes of a recipe over one model."""
+
+    def __init__(self, model: Model, context: Context, gate: Gate | None, when: When) -> None:
+        self._model = model
+        self._context = context
+        self._gate = gate
+        self._when = when
+        self.records: list[PassRecord] = []
+        self.last: Comparison | None = None
+
+    def run(self, recipe: Recipe) -> None:
+        """Run until a round changes nothing, or the recipe's rounds have run.
+
+        Raises:
+            ParityError: the graph is not as equal to the original as the passes promise.
+            RewriteError: a pass could not go on.
+        """
+        with self._context.progress.task("rewriting", len(recipe.passes)) as task:
+            for number in range(recipe.rounds):
+                modified = False
+                for done, step in enumerate(recipe.passes):
+                    task.update(done, note=f"{step.name}, round {number + 1}")
+                    modified |= self._step(step)
+                if not modified:
+                    break
+
+    def _step(self, step: Pass) -> bool:
+        before = _nodes(self._model)
+        first = len(self._context.journal.firings)
+        started = time.perf_counter()
+        result = step.apply(self._model, self._context)
+        seconds = time.perf_counter() - started
+        comparison: Comparison | None = None
+        if self._gate is not None and result.modified:
+            self._gate.note(result)
+            if self._when == "each":
+                comparison = self.last = self._gate.check(self._model, f"after the pass {step.name}")
+        self.records.append(
+            PassRecord(
+                name=step.name,
+                seconds=seconds,
+                modified=result.modified,
+                nodes_before=before,
+                nodes_after=_nodes(self._model),
+                firings=self._context.journal.counts(first),
+                contract=result.contract,
+                parity=comparison,
+                details=result.details,
+            )
+        )
+        return result.modified
+
+
+def _nodes(model: Model) -> int:
+    return sum(1 for n in model.all_nodes() if n.op_type != "Constant" or n.domain)
