@@ -1,0 +1,95 @@
+"""What exporters print, log and warn of: kept aside, and shown only when they fail."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import sys
+import threading
+import warnings
+from collections.abc import Generator
+from typing import Any, TextIO, cast
+
+
+class Noise:
+    """What was caught: text in order, and warnings apart."""
+
+    def __init__(self) -> None:
+        self.warnings: list[warnings.WarningMessage] = []
+        self._text = io.StringIO()
+
+    def add(self, text: str) -> None:
+        self._text.write(text)
+
+    @property
+    def text(self) -> str:
+        lines = [f"{type(w.message).__name__}: {w.message}" for w in self.warnings]
+        return "\n".join([self._text.getvalue().rstrip(), *lines]).strip()
+
+
+class _Diverted(io.TextIOBase):
+    """A stream whose lines go to the noise when the catching thread writes, and on their way otherwise.
+
+    Threads that show progress write to the same standard error meanwhile. Handlers that outlive the block
+    may keep this stream, so that it lets everything through once closed off.
+    """
+
+    def __init__(self, real: TextIO, noise: Noise) -> None:
+        self._real = real
+        self._noise = noise
+        self._thread: int | None = threading.get_ident()
+
+    def write(self, text: str, /) -> int:
+        if threading.get_ident() == self._thread:
+            self._noise.add(text)
+            return len(text)
+        return self._real.write(text)
+
+    def flush(self) -> None:
+        self._real.flush()
+
+    def isatty(self) -> bool:
+        return self._real.isatty()
+
+    @property
+    def encoding(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return self._real.encoding
+
+    def let_through(self) -> None:
+        self._thread = None
+
+
+@contextlib.contextmanager
+def caught(noise: Noise) -> Generator[None]:
+    """Catch what this thread prints, logs and warns of while the block runs."""
+    out, err = _Diverted(sys.stdout, noise), _Diverted(sys.stderr, noise)
+    with contextlib.ExitStack() as stack:
+        stack.callback(out.let_through)
+        stack.callback(err.let_through)
+        for handler in _console_handlers():
+            stack.callback(handler.setStream, handler.setStream(err))
+        stack.enter_context(contextlib.redirect_stdout(out))
+        stack.enter_context(contextlib.redirect_stderr(err))
+        noise.warnings = stack.enter_context(warnings.catch_warnings(record=True))
+        warnings.simplefilter("always")
+        yield
+
+
+def _console_handlers() -> list[logging.StreamHandler[Any]]:
+    """Handlers that write to a console; those of torch hold what was standard error when torch was imported.
+
+    Subclasses are left alone: what they do with their stream is their own business (torch's lazy trace handler
+    closes the file descriptor of any that it did not open).
+    """
+    consoles = (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__)
+    found: dict[logging.StreamHandler[Any], None] = {}
+    for logger in (logging.root, *logging.root.manager.loggerDict.values()):
+        if not isinstance(logger, logging.Logger):
+            continue
+        for handler in logger.handlers:
+            if type(handler) is logging.StreamHandler:
+                stream = cast("logging.StreamHandler[Any]", handler)
+                if logger.name.startswith(("torch", "onnx")) or any(stream.stream is c for c in consoles):
+                    found[stream] = None
+    return list(found)
