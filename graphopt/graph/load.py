@@ -16,6 +16,7 @@ from graphopt.graph.constant_node import constant_of
 from graphopt.graph.graph import Graph, Node, Value
 from graphopt.graph.model import Model
 from graphopt.graph.order import dependencies
+from graphopt.graph.save import to_proto
 from graphopt.graph.tensor import Tensor
 
 Overridable = Literal["auto", "keep", "freeze"]
@@ -23,6 +24,8 @@ Overridable = Literal["auto", "keep", "freeze"]
 (freeze). `auto` keeps it, except before IR version 4, where the format itself demands the listing."""
 
 IR_WITHOUT_FORCED_INPUTS = 4
+
+NOT_IN_ORDER = "the nodes of the file were not in execution order; they are now"
 
 
 def load(path: str | Path, *, overridable: Overridable = "auto") -> Model:
@@ -87,6 +90,9 @@ def _build(proto: onnx.ModelProto, raw: bytes, path: Path | None, overridable: O
     model = Model(_header(proto), path)
     _Builder(model, external.Folder(path.parent if path else None)).fill(model.graph, proto.graph, {})
     _settle_overridable(model, overridable)
+    if NOT_IN_ORDER in model.notes:  # inference takes nodes as they come
+        proto = to_proto(model)
+        raw = raw if model.external else proto.SerializeToString()
     types.infer_all(model, proto, raw)
     return model
 
@@ -252,7 +258,7 @@ def _put_in_order(graph: Graph) -> None:
         graph.sort()
     except RewriteError as cycle:
         raise ModelError(cycle.message, help="a model must be free of cycles; export it again") from None
-    graph.model.notes.append("the nodes of the file were not in execution order; they are now")
+    graph.model.notes.append(NOT_IN_ORDER)
 
 
 def _body_protos(proto: onnx.NodeProto, name: str) -> Iterable[onnx.GraphProto]:

@@ -91,10 +91,11 @@ class Tensor:
         assert self._proto is not None
         if self._proto.HasField("raw_data") and self.dtype.bits % 8 == 0:
             return np.frombuffer(self._proto.raw_data, self.dtype.numpy.newbyteorder("<")).reshape(self.shape)
-        array = numpy_helper.to_array(self._proto)
         if self.dtype is DType.string:
-            texts = [s.decode("utf-8", "surrogateescape") if isinstance(s, bytes) else str(s) for s in array.ravel()]
+            texts = [s.decode("utf-8", "surrogateescape") for s in self._proto.string_data]
             array = np.array(texts, dtype=object).reshape(self.shape)
+        else:
+            array = numpy_helper.to_array(self._proto)
         array.flags.writeable = False
         return array
 
