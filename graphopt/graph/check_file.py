@@ -9,7 +9,7 @@ import onnx
 from onnx import checker, defs
 
 from graphopt.errors import ModelError
-from graphopt.graph.dtypes import DType
+from graphopt.graph.dtypes import DTYPES, DType
 from graphopt.graph.schemas import NEWEST_OPSET, STANDARD_DOMAINS, has_operator, standard_domain
 
 
@@ -34,6 +34,15 @@ def check_header(proto: onnx.ModelProto) -> None:
                 f"{onnx.__version__} knows 1 to {newest}",
                 help="install a newer onnx, or export the model for an older opset",
             )
+
+
+def is_valid_as_a_whole(raw: bytes) -> bool:
+    """Whether onnx's checker is content with a serialized model: then no node needs to be looked at by itself."""
+    try:
+        checker.check_model(raw)
+    except Exception:  # whatever it stumbles over, looking at the nodes one by one tells it better
+        return False
+    return True
 
 
 class NodeChecker:
@@ -84,10 +93,10 @@ def known_dtype(number: int, what: str) -> DType:
     Raises:
         ModelError: no element type has this number.
     """
-    try:
-        return DType(number)
-    except ValueError:
-        raise ModelError(f"{what} has the unknown element type {number}") from None
+    found = DTYPES.get(number)
+    if found is None:
+        raise ModelError(f"{what} has the unknown element type {number}")
+    return found
 
 
 @cache

@@ -49,7 +49,7 @@ class DType(IntEnum):
     @property
     def bits(self) -> int:
         """Bits of one element in a file; 0 for strings, whose size varies."""
-        return _BITS.get(self) or (0 if self is DType.string else self.numpy.itemsize * 8)
+        return _BITS[self]
 
     @property
     def is_float(self) -> bool:
@@ -59,16 +59,6 @@ class DType(IntEnum):
     def is_integer(self) -> bool:
         return self.name.startswith(("int", "uint"))
 
-
-_BITS = {
-    DType.uint4: 4,
-    DType.int4: 4,
-    DType.float4e2m1: 4,
-    DType.uint2: 2,
-    DType.int2: 2,
-    DType.float6e2m3: 6,
-    DType.float6e3m2: 6,
-}
 
 _NUMPY: dict[DType, np.dtype[Any]] = {
     DType.float32: np.dtype(np.float32),
@@ -100,6 +90,22 @@ _NUMPY: dict[DType, np.dtype[Any]] = {
     DType.float6e2m3: np.dtype(ml_dtypes.float6_e2m3fn),
     DType.float6e3m2: np.dtype(ml_dtypes.float6_e3m2fn),
 }
+
+_PACKED = {
+    DType.string: 0,
+    DType.uint4: 4,
+    DType.int4: 4,
+    DType.float4e2m1: 4,
+    DType.uint2: 2,
+    DType.int2: 2,
+    DType.float6e2m3: 6,
+    DType.float6e3m2: 6,
+}
+
+_BITS = {dtype: _PACKED.get(dtype, numpy_type.itemsize * 8) for dtype, numpy_type in _NUMPY.items()}
+
+DTYPES = {int(dtype): dtype for dtype in DType}
+"""By number; many times as fast as asking the enumeration."""
 
 _FROM_NUMPY = {numpy_type: dtype for dtype, numpy_type in _NUMPY.items()}
 

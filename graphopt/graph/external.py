@@ -7,7 +7,7 @@ from pathlib import Path
 import onnx
 
 from graphopt.errors import ModelError
-from graphopt.graph.check_file import known_dtype
+from graphopt.graph.check_tensor import check_tensor
 from graphopt.graph.tensor import ExternalRef, Tensor
 
 
@@ -22,16 +22,11 @@ class Folder:
         """The tensor that a proto describes, its data left where it is.
 
         Raises:
-            ModelError: it names a file that is missing, too short, or outside the model's folder.
+            ModelError: its data does not fit its shape, or lies in a file that is missing, too short, or outside the
+                model's folder.
         """
-        dtype = known_dtype(proto.data_type, f"weight {proto.name!r}")
-        wanted = (_elements(proto) * dtype.bits + 7) // 8
+        _, wanted = check_tensor(proto, f"weight {proto.name!r}")
         if proto.data_location != onnx.TensorProto.EXTERNAL:
-            if proto.HasField("raw_data") and proto.ByteSize() < wanted:
-                raise ModelError(
-                    f"weight {proto.name!r} has fewer than the {wanted} bytes that its shape needs",
-                    help="the file is damaged; export or download it again",
-                )
             return Tensor.from_proto(proto)
         entries = {e.key: e.value for e in proto.external_data}
         location = entries.get("location", "")
@@ -66,13 +61,6 @@ class Folder:
             )
         self._sizes[location] = path, path.stat().st_size
         return self._sizes[location]
-
-
-def _elements(proto: onnx.TensorProto) -> int:
-    count = 1
-    for dim in proto.dims:
-        count *= dim
-    return count
 
 
 def _whole_number(entries: dict[str, str], key: str, name: str) -> int:

@@ -164,6 +164,10 @@ class Node:
                 yield from attribute.graphs
 
     @property
+    def has_bodies(self) -> bool:
+        return bool(self.attributes) and any(a.is_graph for a in self.attributes.values())
+
+    @property
     def label(self) -> str:
         """How messages name this node: its name, or its operator and first output where it has none."""
         first = next((o.name for o in self.outputs if o is not None), "")

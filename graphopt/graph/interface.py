@@ -49,10 +49,14 @@ def dims_of(shape: onnx.TensorShapeProto) -> Shape:
 
 
 def _dim_of(dim: onnx.TensorShapeProto.Dimension) -> Dim:
-    if dim.WhichOneof("value") == "dim_value":
-        return int(dim.dim_value) if dim.dim_value >= 0 else None
+    size = dim.dim_value
+    if size > 0:
+        return size
+    if dim.HasField("dim_value"):
+        return None if size else 0
     # Some exporters write "?" for every dim that they do not know: no name, since it would make them all equal.
-    return dim.dim_param if dim.dim_param.strip("?") else None
+    name = dim.dim_param
+    return name if name.strip("?") else None
 
 
 def spec_of(info: onnx.ValueInfoProto) -> TensorSpec:

@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
-from graphopt.graph.dtypes import DType, dtype_of
+from graphopt.graph.dtypes import DTYPES, DType, dtype_of
 
 Array = np.ndarray[Any, Any]
 
@@ -64,7 +64,7 @@ class Tensor:
 
     @staticmethod
     def from_proto(proto: onnx.TensorProto, external: ExternalRef | None = None) -> Tensor:
-        return Tensor(DType(proto.data_type), tuple(proto.dims), proto=proto, external=external)
+        return Tensor(DTYPES[proto.data_type], tuple(proto.dims), proto=proto, external=external)
 
     @property
     def size(self) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import onnx
 from onnx import shape_inference
@@ -83,15 +83,18 @@ def _take_types(graph: Graph, proto: onnx.GraphProto) -> None:
         found = known.get(value.name)
         if found is not None and value.constant is None:
             set_type(value, found)
-    nodes = {next((o for o in n.output if o), n.name): n for n in proto.node if any(_has_body(a) for a in n.attribute)}
-    for node in graph.nodes:
-        bodies = list(node.bodies)
-        if not bodies:
-            continue
-        key = next((o.name for o in node.outputs if o is not None), node.name)
-        if key in nodes:
-            for body, body_proto in zip(bodies, _bodies(nodes[key]), strict=True):
-                _take_types(body, body_proto)
+    holders = [n for n in graph.nodes if n.has_bodies]
+    if holders:
+        protos = {_key(n.output, n.name): n for n in proto.node if any(_has_body(a) for a in n.attribute)}
+        for node in holders:
+            found_node = protos.get(_key([o.name for o in node.outputs if o is not None], node.name))
+            if found_node is not None:
+                for body, body_proto in zip(node.bodies, _bodies(found_node), strict=True):
+                    _take_types(body, body_proto)
+
+
+def _key(outputs: Iterable[str], name: str) -> str:
+    return next((o for o in outputs if o), name)
 
 
 def _has_body(attribute: onnx.AttributeProto) -> bool:
@@ -166,7 +169,7 @@ def infer_node(node: Node, model: Model) -> None:
         onnx.shape_inference.InferenceError: the inputs do not fit the operator.
     """
     found = schema(node.op_type, model.opsets.get(node.domain, 0), node.domain)
-    if found is None or any(True for _ in node.bodies):
+    if found is None or node.has_bodies:
         return
     types: dict[str, onnx.TypeProto] = {}
     data: dict[str, onnx.TensorProto] = {}

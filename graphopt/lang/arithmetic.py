@@ -1,6 +1,7 @@
 """The operators of expressions: on numbers, on lists of numbers element by element, and on constants.
 
-Integers are exact and checked; everything else runs in float64.
+Integers are exact and checked; everything else runs in float64. A result that is not finite is found when it is
+rounded for the graph; the engine keeps numpy from warning of it on the way.
 """
 
 from __future__ import annotations
@@ -72,25 +73,20 @@ def _on_numbers(scalar: Operator, left: Any, right: Any) -> Any:
 
 def _on_constants(sign: str, array_operator: Any, left: Constant, right: Constant) -> Constant:
     try:
-        with np.errstate(all="ignore"):
-            result: Array = np.asarray(array_operator(left.array, right.array))
-            _check_integers(sign, array_operator, left.array, right.array, result)
+        result: Array = np.asarray(array_operator(left.array, right.array))
+        if result.dtype.kind == "i":
+            _check_integers(array_operator, left.array, right.array)
     except (ValueError, TypeError) as error:
         raise Decline(str(error)) from None
-    finite = bool(np.isfinite(left.array).all()) and bool(np.isfinite(right.array).all())
-    if result.dtype.kind == "f" and finite and not np.isfinite(result).all():
-        raise Decline("a constant is not finite")
     if sign in COMPARISONS:
         return Constant(result, DType.bool)
     return Constant(result, common_dtype(left, right, result))
 
 
-def _check_integers(sign: str, array_operator: Any, left: Array, right: Array, result: Array) -> None:
+def _check_integers(array_operator: Any, left: Array, right: Array) -> None:
     """int64 wraps silently; the same in float64 shows whether it did."""
-    if result.dtype.kind != "i" or sign in COMPARISONS or not result.size:
-        return
     wide = array_operator(left.astype(np.float64), right.astype(np.float64))
-    if float(np.max(np.abs(wide))) >= INT64_LIMIT:
+    if wide.size and float(np.max(np.abs(wide))) >= INT64_LIMIT:
         raise Decline("an integer constant overflows int64")
 
 

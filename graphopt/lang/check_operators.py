@@ -9,9 +9,10 @@ from onnx import defs
 
 from graphopt.graph.attributes import Kind
 from graphopt.graph.check_file import operator_names
-from graphopt.graph.schemas import NEWEST_OPSET, STANDARD_DOMAINS, schema
+from graphopt.graph.schemas import NEWEST_OPSET, STANDARD_DOMAINS, attribute_default, schema
 from graphopt.lang import tree as t
 from graphopt.lang.diagnostics import Diagnostics
+from graphopt.lang.literals import literal_value, same_attribute
 from graphopt.lang.names import walk
 from graphopt.lang.operators import ASSOCIATIVE, split_operator
 from graphopt.lang.source import Span
@@ -130,9 +131,6 @@ def _fits_attribute(
 
 def _is_added_default(part: t.AttributePattern, versions: list[defs.OpSchema]) -> bool:
     """A literal that is the default of a later version says what older versions did anyway."""
-    from graphopt.graph.schemas import attribute_default
-    from graphopt.rewrite.attributes import literal_value, same_attribute
-
     if part.literal is None:
         return False
     newest = versions[-1]

@@ -107,7 +107,7 @@ def round_to(constant: Constant, dtype: DType) -> Array:
     """Round once to the type that a graph wants.
 
     Raises:
-        Decline: a finite number becomes infinite, or an integer does not fit.
+        Decline: what was computed is not finite, becomes infinite by rounding, or does not fit an integer type.
     """
     array = constant.array
     if dtype.is_integer:
@@ -115,12 +115,10 @@ def round_to(constant: Constant, dtype: DType) -> Array:
         if not np.array_equal(rounded.astype(array.dtype), array):
             raise Decline(f"a constant does not fit {dtype.name}")
         return rounded
-    with np.errstate(over="ignore", invalid="ignore", under="ignore"):
-        rounded = np.asarray(array).astype(dtype.numpy)
-    if dtype.is_float and array.dtype.kind == "f":
-        lost = np.isfinite(array) & ~np.isfinite(rounded.astype(np.float64))
-        if bool(lost.any()):
-            raise Decline(f"a constant overflows {dtype.name}")
+    rounded = array.astype(dtype.numpy)
+    if dtype.is_float and not np.isfinite(rounded).all():
+        finite = bool(np.isfinite(array).all())
+        raise Decline(f"a constant overflows {dtype.name}" if finite else "a constant is not finite")
     return rounded
 
 

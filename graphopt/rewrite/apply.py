@@ -18,8 +18,8 @@ from graphopt.graph.model import Model
 from graphopt.graph.schemas import attribute_default, attribute_kind, schema
 from graphopt.graph.tensor import Tensor
 from graphopt.graph.types import infer_node, merge_shapes
+from graphopt.lang.literals import same_attribute
 from graphopt.lang.values import Constant, Decline, constant_of, round_to
-from graphopt.rewrite.attributes import same_attribute
 from graphopt.rewrite.emit import NewNode, NewOutput, Plan
 from graphopt.rewrite.mark import mark
 from graphopt.rewrite.pattern import State

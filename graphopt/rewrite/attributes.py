@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from graphopt.graph.attributes import Attribute
 from graphopt.graph.graph import Node
 from graphopt.graph.schemas import attribute_default, attribute_kind
 from graphopt.lang import tree as t
+from graphopt.lang.literals import literal_value, same_attribute
 
 if TYPE_CHECKING:
     from graphopt.rewrite.pattern import Continue, State
@@ -79,19 +78,3 @@ def bind_rest(name: str, attributes: dict[str, Attribute], state: State, proceed
 
 def _keys(attributes: dict[str, Attribute]) -> list[tuple[Any, ...]]:
     return sorted(a.key() for a in attributes.values())
-
-
-def literal_value(literal: t.Literal | t.ListOf) -> Any:
-    """The plain value of an attribute literal."""
-    if isinstance(literal, t.ListOf):
-        return tuple(literal_value(i) for i in literal.items if isinstance(i, (t.Literal, t.ListOf)))
-    return literal.value
-
-
-def same_attribute(left: Any, right: Any) -> bool:
-    """Equal as a file stores them: floats are float32 on disk."""
-    if isinstance(left, tuple) and isinstance(right, tuple):
-        return len(left) == len(right) and all(same_attribute(a, b) for a, b in zip(left, right, strict=True))
-    if isinstance(left, float) or isinstance(right, float):
-        return np.float32(left) == np.float32(right)
-    return bool(left == right)

@@ -11,6 +11,8 @@ from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 from graphopt.errors import RewriteError
 from graphopt.graph.graph import Node, Value
 from graphopt.graph.model import Model
@@ -50,6 +52,10 @@ class Engine:
         Raises:
             RewriteError: the rules do not come to an end; the message names those that went on firing.
         """
+        with np.errstate(all="ignore"):  # what is not finite is found, and declined, when it is rounded
+            return self._run(journal, pass_name, after)
+
+    def _run(self, journal: Journal, pass_name: str, after: Callable[[Firing], None] | None) -> int:
         model = self._model
         model.sort()
         queue = deque(n for n in model.all_nodes() if (n.domain, n.op_type) in self._index)

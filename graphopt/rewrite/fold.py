@@ -120,7 +120,7 @@ def _constant_nodes(model: Model, refused: set[Node], limit: int) -> dict[Node, 
 def _may_fold(node: Node) -> bool:
     if node.domain not in STANDARD_DOMAINS or node.op_type in NEVER_FOLDED or not is_pure(node.op_type, node.domain):
         return False
-    return not any(True for _ in node.bodies) and not any(a.reference for a in node.attributes.values())
+    return not node.has_bodies and not any(a.reference for a in node.attributes.values())
 
 
 def _output_bytes(node: Node, model: Model) -> int | None:

@@ -148,7 +148,7 @@ class PatternCompiler:
         least = sum(1 for p in kinds if not _may_be_absent(p))
 
         def run(node: Node, state: State, proceed: Continue) -> bool:
-            if node.op_type != op_type or node.domain != domain or any(True for _ in node.bodies):
+            if node.op_type != op_type or node.domain != domain or node.has_bodies:
                 return False
             values = node.inputs
             if len(values) < least or (not variadic and len(values) > len(inputs) and any(values[len(inputs) :])):
