@@ -65,10 +65,11 @@ class OnnxRuntime:
         model = read_structure(request.model)
         interface = interface_of(model)
         complete(interface, request.profiles)
+        source = identity(request.model, model)
         with progress.task("loading in ONNX Runtime"):
             _load(request, model)
         content = {
-            "model": identity(request.model, model),
+            "model": source,
             "inputs": [_tensor(spec) for spec in interface.inputs],
             "outputs": [_tensor(spec) for spec in interface.outputs],
             "provider": PROVIDER,

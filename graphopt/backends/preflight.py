@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 import onnx
+from onnx import shape_inference
 
 from graphopt.backends.refusal import Refusal
 from graphopt.graph.check_file import known_dtype, node_label
@@ -26,16 +27,12 @@ def refusals(
 
     `capabilities` are the compute capabilities that the engine must run on.
     """
-    found = [
+    return [
         *_interface(interface, target),
         *_weights(model, target),
         *_lacking(model, interface, target, capabilities),
+        *(Refusal(f"node {node_label(node)}", UNSIGNED, UNSIGNED_HELP) for node in _unsigned(model)),
     ]
-    for scope in _scopes(model):
-        found += [
-            Refusal(f"node {node_label(n)}", UNSIGNED, UNSIGNED_HELP) for n in scope.nodes if _is_unsigned(n, scope)
-        ]
-    return found
 
 
 def _interface(interface: Interface, target: Target) -> Iterator[Refusal]:
@@ -136,14 +133,34 @@ def _constants(nodes: Iterable[onnx.NodeProto]) -> dict[str, int]:
     }
 
 
-def _is_unsigned(node: onnx.NodeProto, scope: _Scope) -> bool:
-    """Whether a quantizer's low-precision side is uint8, which is what QuantizeLinear without a zero point makes."""
-    if node.op_type not in QUANTIZERS or node.domain not in ("", "ai.onnx"):
-        return False
+def _unsigned(model: onnx.ModelProto) -> list[onnx.NodeProto]:
+    """The quantizers whose low-precision side is uint8."""
+    found = list(_quantized_types(model))
+    if any(dtype is None for _, dtype in found):
+        found = list(_quantized_types(_inferred(model)))
+    return [node for node, dtype in found if dtype == DType.uint8]
+
+
+def _inferred(model: onnx.ModelProto) -> onnx.ModelProto:
+    try:
+        return shape_inference.infer_shapes(model)
+    except (
+        Exception
+    ):  # too large, or contradictory: the builder will say so; here it only means that types stay unknown
+        return model
+
+
+def _quantized_types(model: onnx.ModelProto) -> Iterator[tuple[onnx.NodeProto, int | None]]:
+    for scope in _scopes(model):
+        for node in scope.nodes:
+            if node.op_type in QUANTIZERS and node.domain in ("", "ai.onnx"):
+                yield node, _quantized_type(node, scope)
+
+
+def _quantized_type(node: onnx.NodeProto, scope: _Scope) -> int | None:
+    """The element type of a quantizer's low-precision side; None if the model does not say."""
     point = node.input[2] if len(node.input) > 2 else ""
     if node.op_type == "QuantizeLinear":
         asked = next((a.i for a in node.attribute if a.name == "output_dtype"), 0)
-        found = asked or (scope.dtypes.get(point) if point else DType.uint8)
-    else:
-        found = scope.dtypes.get(point) or scope.dtypes.get(node.input[0])
-    return found == DType.uint8
+        return asked or (scope.dtypes.get(point) if point else DType.uint8)
+    return scope.dtypes.get(point) or scope.dtypes.get(node.input[0])

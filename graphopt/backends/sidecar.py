@@ -25,13 +25,14 @@ def package_version(name: str) -> str:
 
 
 def write_sidecar(path: Path, target: str, versions: Mapping[str, str], content: Mapping[str, Any]) -> dict[str, Any]:
-    """Write a sidecar and return what it holds.
+    """Write a sidecar and return what reading it gives.
 
     Raises:
         OutputError: it cannot be written.
     """
     versions = {"graphopt": package_version("graphopt"), **versions}
     details = {"schema_version": SCHEMA_VERSION, "target": target, "versions": versions, **content}
+    text = json.dumps(details, indent=2, ensure_ascii=False)
     with whole_file(path) as stream:
-        stream.write((json.dumps(details, indent=2, ensure_ascii=False) + "\n").encode())
-    return details
+        stream.write(f"{text}\n".encode())
+    return json.loads(text)

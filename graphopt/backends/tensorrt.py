@@ -128,7 +128,7 @@ def _run(
         "module": target.module,
         "model": os.fspath(request.model.resolve()),
         "engine": os.fspath(engine.resolve()),
-        "compute_capabilities": options.compute_capabilities,
+        "compute_capabilities": list(dict.fromkeys(options.compute_capabilities)),
         "memory_limit_mb": options.memory_limit_mb,
         "shapes": {name: (s.min, s.opt, s.max) for name, s in profiles.shapes.items()},
         "values": {name: (s.min, s.opt, s.max) for name, s in profiles.values.items()},

@@ -175,6 +175,7 @@ class _Writer:
 
     def write(self, data: Any) -> int:
         left = memoryview(data).cast("B")
+        size = len(left)
         self.digest.update(left)
         try:
             while len(left):
@@ -184,7 +185,7 @@ class _Writer:
         except OSError as error:
             self.error = error.strerror
             return 0
-        return len(data)
+        return size
 
     def close(self) -> None:
         try:

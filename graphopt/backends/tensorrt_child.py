@@ -15,6 +15,7 @@ import os
 import signal
 import sys
 import threading
+import traceback
 from typing import Any, TextIO
 
 KILLED_BY_PARENT = 1
@@ -46,6 +47,8 @@ def main() -> None:
         _serve(request, channel)
     except MemoryError:
         channel.send("failed", errors=["std::bad_alloc"])
+    except Exception:
+        channel.send("bug", traceback=traceback.format_exc())
     channel.send("end")
     os._exit(0)
 
@@ -66,7 +69,11 @@ def _serve(request: dict[str, Any], channel: Channel) -> None:
 
 
 def _die_with(parent: int) -> None:
+    """End when the parent does, and leave no core file of gigabytes behind when the library crashes."""
     if sys.platform == "linux":
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
         with contextlib.suppress(OSError, AttributeError):
             ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:

@@ -52,7 +52,7 @@ class Names:
     """What our messages call the nodes of a model, by what the builder calls them."""
 
     def __init__(self, model: onnx.ModelProto) -> None:
-        self.main = [node_label(node) for node in model.graph.node]
+        self.main = [(node_label(node), node.op_type) for node in model.graph.node]
         self.labels: dict[str, str] = {}
         self._of_operator: dict[str, list[str]] = {}
         for graph in _graphs(model.graph):
@@ -61,18 +61,20 @@ class Names:
                 self.labels.setdefault(builders, node_label(node))
                 self._of_operator.setdefault(node.op_type, []).append(node_label(node))
 
-    def mentioned(self, text: str) -> str | None:
-        """The label of the node that a message of the builder gives as its place, if it does."""
+    def place(self, text: str, operators: tuple[str, ...]) -> str | None:
+        """The node that a message of the builder is about, or the ones of some operators that it may be about."""
+        label = self._mentioned(text)
+        if label:
+            return f"node {label}"
+        labels = [label for operator in operators for label in self._of_operator.get(operator, ())]
+        return f"{'one of the nodes' if len(labels) > 1 else 'node'} {listed(labels)}" if labels else None
+
+    def _mentioned(self, text: str) -> str | None:
         for name in sorted((name for name in self.labels if name in text), key=len, reverse=True):
             escaped = re.escape(name)
             if re.search(rf"'{escaped}'|(?<![\w/.]){escaped}(?:_\d+)?(?:: | has )", text):
                 return self.labels[name]
         return None
-
-    def of_operators(self, operators: tuple[str, ...]) -> str | None:
-        """The labels of all nodes of some operators, if there are any."""
-        labels = [label for operator in operators for label in self._of_operator.get(operator, ())]
-        return f"{'one of ' if len(labels) > 1 else ''}{listed(labels)}" if labels else None
 
 
 def _graphs(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:

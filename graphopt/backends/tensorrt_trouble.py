@@ -18,6 +18,8 @@ from graphopt.targets import Target
 
 WHOLE = "the model"
 
+OUT_OF_MEMORY = "std::bad_alloc"
+
 
 def unavailable(target: Target, reason: str) -> BackendError:
     """The error of a target whose library is missing or broken here."""
@@ -40,7 +42,10 @@ class Trouble:
         Raises:
             BackendError: it was not.
             OutputError: it could not be written.
+            RuntimeError: our own code in the builder's process failed, which is a bug.
         """
+        if event := talk.first("bug"):
+            raise RuntimeError(event["traceback"])
         if event := talk.first("unavailable"):
             raise unavailable(self.target, event["reason"])
         if events := talk.events.get("refused"):
@@ -63,8 +68,8 @@ class Trouble:
     def _place(self, error: ParserError) -> str:
         if error.node < 0:
             return WHOLE
-        label = self.names.main[error.node]
-        if not error.stack:
+        label, operator = self.names.main[error.node]
+        if error.operator == operator and not error.stack:
             return f"node {label}"
         inner = f"{error.operator} {error.name!r}" if error.name else error.operator
         return f"{inner} inside node {label}"
@@ -74,8 +79,7 @@ class Trouble:
         for text in texts:
             meant = meaning(text)
             if meant.reason:
-                nodes = self.names.mentioned(text) or self.names.of_operators(meant.operators)
-                found.append((f"node {nodes}" if nodes else WHOLE, meant))
+                found.append((self.names.place(text, meant.operators) or WHOLE, meant))
         self._raise(found or [(WHOLE, Meaning("the builder gave no reason"))], more=False)
 
     def _raise(self, found: list[tuple[str, Meaning]], more: bool) -> NoReturn:
@@ -104,7 +108,9 @@ class Trouble:
                 where=f"the builder's phase {phase!r}",
                 help="allow it more time",
             )
-        if end.status == "SIGKILL" or self.options.memory_limit_mb:
+        if OUT_OF_MEMORY in end.stderr:  # in a thread of the library's own, where nothing catches it
+            self._failed([end.stderr])
+        if end.status == "SIGKILL":
             help = "most likely memory ran out: raise the memory limit, or build on a machine with more"
         else:
             help = f"this is a fault of {title}; another version of it may do"

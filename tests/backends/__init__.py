@@ -1,0 +1,1 @@
+"""Backends: real builds in real child processes."""
