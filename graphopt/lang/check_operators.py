@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator
+from functools import cache
 
 from onnx import defs
 
@@ -139,9 +140,16 @@ def _is_added_default(part: t.AttributePattern, versions: list[defs.OpSchema]) -
 
 
 def _history(operator: str) -> list[defs.OpSchema]:
-    domain, name = split_operator(operator)
-    found = [s for s in defs.get_all_schemas_with_history() if s.name == name and s.domain == domain]
-    return sorted(found, key=lambda s: s.since_version)
+    return _histories().get(split_operator(operator), [])
+
+
+@cache
+def _histories() -> dict[tuple[str, str], list[defs.OpSchema]]:
+    """Every version of every operator, the oldest first. onnx makes all schemas anew at each call: once is enough."""
+    found: dict[tuple[str, str], list[defs.OpSchema]] = {}
+    for current in sorted(defs.get_all_schemas_with_history(), key=lambda s: s.since_version):
+        found.setdefault((current.domain, current.name), []).append(current)
+    return found
 
 
 def _is_kind(literal: t.Literal | t.ListOf, kind: int) -> bool:
