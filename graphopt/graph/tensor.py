@@ -147,10 +147,6 @@ class Tensor:
                 left -= len(piece)
                 yield piece
 
-    def typed_proto(self) -> onnx.TensorProto | None:
-        """The data for shape inference, or None for what is too large to matter there."""
-        return self.to_proto("") if self.size <= SMALL else None
-
 
 def _pack(array: Array, dtype: DType) -> onnx.TensorProto:
     if dtype is DType.string:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 
 import onnx
 from onnx import shape_inference
@@ -16,6 +18,9 @@ from graphopt.graph.model import Model
 from graphopt.graph.schemas import opset_imports, schema
 from graphopt.graph.tensor import SMALL
 
+_TAGS = re.compile(r"\[\w+\]\s*|Inference error\(s\):\s*")
+"""What onnx puts before each level of its messages."""
+
 WHOLE_FILE_LIMIT = 64 << 20
 """Bytes up to which inference gets the file as it is; beyond, a copy without the data of weights."""
 
@@ -26,7 +31,8 @@ def infer_all(model: Model, proto: onnx.ModelProto, raw: bytes) -> None:
     Raises:
         ModelError: inference finds a contradiction, and ONNX Runtime refuses the model as well.
     """
-    whole = len(raw) <= WHOLE_FILE_LIMIT and not model.external
+    has_defaults = any(value.is_input for value in model.graph.initializers)
+    whole = len(raw) <= WHOLE_FILE_LIMIT and not model.external and not has_defaults
     subject = raw if whole else _skeleton(model, proto).SerializeToString()
     try:
         inferred = _infer(subject, strict=True)
@@ -46,7 +52,7 @@ def _second_opinion(model: Model, raw: bytes, problem: str) -> None:
 
     reason = refusal(model.source if model.source is not None else raw)
     lines = [line.strip() for line in problem.splitlines() if line.strip()]
-    detail = lines[-1] if lines else problem
+    detail = _TAGS.sub("", lines[-1] if lines else problem)
     if reason is not None:
         name = model.source or "the model"
         raise ModelError(
@@ -56,7 +62,8 @@ def _second_opinion(model: Model, raw: bytes, problem: str) -> None:
 
 
 def _skeleton(model: Model, proto: onnx.ModelProto) -> onnx.ModelProto:
-    """The model without the data of its large weights, and with the small external ones inline."""
+    """The model without the data of its large weights, with the small external ones inline, and without what callers
+    may override: inference takes every initializer that it sees for a constant."""
     copy = onnx.ModelProto()
     copy.CopyFrom(model.header)
     graph = copy.graph
@@ -68,6 +75,8 @@ def _skeleton(model: Model, proto: onnx.ModelProto) -> onnx.ModelProto:
     for value in model.graph.initializers:
         tensor = value.initializer
         assert tensor is not None
+        if value.is_input:
+            continue
         small = tensor.size <= SMALL
         graph.initializer.append(
             tensor.to_proto(value.name)
@@ -146,8 +155,9 @@ def type_proto(value: Value) -> onnx.TypeProto | None:
     return None if value.dtype is None else tensor_type(value.dtype, value.shape)
 
 
+@lru_cache(maxsize=4096)
 def tensor_type(dtype: DType, shape: Shape | None) -> onnx.TypeProto:
-    """The proto of a tensor type."""
+    """The proto of a tensor type; it is shared, so nobody may write to it."""
     proto = onnx.TypeProto()
     tensor = proto.tensor_type
     tensor.elem_type = int(dtype)
@@ -180,10 +190,8 @@ def infer_node(node: Node, model: Model) -> None:
         if proto is None:
             return
         types[value.name] = proto
-        if value.constant is not None:
-            small = value.constant.typed_proto()
-            if small is not None:
-                data[value.name] = small
+        if value.constant is not None and _matters_to_shapes(value, node):
+            data[value.name] = value.constant.to_proto("")
     from graphopt.graph.save import node_proto
 
     inferred = shape_inference.infer_node_outputs(
@@ -192,6 +200,14 @@ def infer_node(node: Node, model: Model) -> None:
     for value in node.outputs:
         if value is not None and value.name in inferred:
             set_type(value, inferred[value.name])
+
+
+def _matters_to_shapes(value: Value, node: Node) -> bool:
+    """Whether inference may read the data of a constant: shapes, axes, sizes, scales."""
+    tensor = value.constant
+    if tensor is None or len(tensor.shape) > 1 or tensor.size > SMALL:
+        return False
+    return tensor.dtype.is_integer or node.op_type in ("Resize", "Upsample", "Range")
 
 
 def oversized(model: Model, limit: int) -> tuple[Node, Value, int] | None:

@@ -16,6 +16,7 @@ from graphopt.lang.values import UNKNOWN, Decline, as_truth
 from graphopt.rewrite.emit import Unsettled, compile_rewrites
 from graphopt.rewrite.mark import was_made_by
 from graphopt.rewrite.pattern import PatternCompiler, State
+from graphopt.rewrite.reject import root_glance
 
 Operator = tuple[str, str]
 
@@ -37,6 +38,7 @@ class CompiledRule:
         patterns = PatternCompiler(rule, opsets)
         roots = root_statements(rule)
         self.roots = _operators(rule.matches[roots[0]])
+        self._glance = root_glance(rule, roots[0])
         self._first = patterns.statement(roots[0])
         self._others = [(_anchor(rule, number, roots[:i]), patterns.statement(number)) for i, number in enumerate(roots) if i]
         lets = {let.name: let for let in rule.lets}
@@ -51,6 +53,8 @@ class CompiledRule:
     def match(self, root: Node, model: Model) -> State | None:
         """The first way in which the rule applies at this root, its plan included; None where it does not apply."""
         assert root.graph is not None
+        if not self._glance(root):
+            return None
         if self._once and was_made_by(root, self.rule.name):
             return None
         state = State(model, root.graph, dict(self._environment))
