@@ -75,8 +75,10 @@ class NodeChecker:
                 where=where,
                 help=f"did you mean {close[0]}?" if close else "a custom operator needs a domain of its own",
             )
-        if any(a.HasField("g") or a.graphs for a in node.attribute):
-            return  # a body reads values from outside, which the checker cannot see; its nodes are checked one by one
+        if any(a.HasField("g") or a.graphs or a.t.external_data for a in node.attribute):
+            # A body reads values from outside, which the checker cannot see; its nodes are checked one by one. External
+            # data it would look for in the working folder.
+            return
         try:
             checker.C.check_node(node.SerializeToString(), self._context, self._scope)
         except checker.ValidationError as error:

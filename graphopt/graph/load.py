@@ -17,7 +17,6 @@ from graphopt.graph.graph import Graph, Node, Value
 from graphopt.graph.model import Model
 from graphopt.graph.order import dependencies
 from graphopt.graph.save import to_proto
-from graphopt.graph.tensor import Tensor
 
 Overridable = Literal["auto", "keep", "freeze"]
 """What an initializer that is also a graph input is: a default that a caller may override (keep), or a constant
@@ -80,7 +79,7 @@ def _parse(raw: bytes, path: Path) -> onnx.ModelProto:
             f"{path} is not an ONNX model, or is cut short",
             help="a model is a binary protobuf file, whole; export or download it again",
         ) from None
-    if not proto.HasField("graph") or not proto.ir_version:
+    if not proto.HasField("graph") or proto.ir_version < 1:
         raise ModelError(f"{path} holds no ONNX graph", help="export or download the model again")
     return proto
 
@@ -120,9 +119,10 @@ def _settle_overridable(model: Model, overridable: Overridable) -> None:
     if not defaults or overridable == "keep" or (overridable == "auto" and not forced):
         return
     for value in defaults:
+        assert value.initializer is not None
         value.is_input = False
         value.declared = None
-        value.constant = value.initializer
+        value.shape, value.constant = value.initializer.shape, value.initializer
     graph.inputs = [v for v in graph.inputs if v.is_input]
     reason = "as IR version 3 demands" if forced else "as asked"
     model.notes.append(f"{len(defaults)} initializers that were listed as inputs are taken as constants, {reason}")
@@ -174,6 +174,8 @@ class _Builder:
             _put_in_order(graph)
 
     def _define(self, name: str, graph: Graph, scope: Scope) -> Value:
+        if not name:
+            raise ModelError("an input or weight has no name", where=f"graph {graph.name!r}")
         if name in scope:
             raise ModelError(f"the value {name!r} is defined twice", where=f"graph {graph.name!r}")
         value = Value(name, graph)
@@ -194,21 +196,22 @@ class _Builder:
             value = scope.get(tensor_proto.name) or self._define(tensor_proto.name, graph, scope)
             tensor = self.folder.tensor(tensor_proto)
             self.model.external |= tensor.external is not None
-            value.dtype, value.shape = tensor.dtype, tensor.shape
-            value.initializer = tensor
-            value.constant = None if value.is_input else tensor
+            value.dtype, value.initializer = tensor.dtype, tensor
+            if not value.is_input:  # what a caller gives instead of a default can have other sizes
+                value.shape, value.constant = tensor.shape, tensor
             graph.initializers[value] = None
         for sparse in proto.sparse_initializer:
             if sparse.values.name not in scope:
                 value = self._define(sparse.values.name, graph, scope)
-                value.dtype, value.shape = check_file.known_dtype(sparse.values.data_type, f"weight {sparse.values.name!r}"), tuple(sparse.dims)
+                value.dtype, value.shape = self.folder.tensor(sparse.values).dtype, tuple(sparse.dims)
+                self.folder.tensor(sparse.indices, f"indices of weight {sparse.values.name!r}")
 
     def _node(self, graph: Graph, proto: onnx.NodeProto, scope: Scope, visible: Scope) -> None:
         if not self.trusted:
             self.nodes.check(proto)
         inputs = [self._lookup(name, visible, check_file.node_label(proto)) if name else None for name in proto.input]
         outputs = [scope[name] if name else None for name in proto.output]
-        attributes = {a.name: self._attribute(a) for a in proto.attribute} if proto.attribute else {}
+        attributes = {a.name: self._attribute(a, proto) for a in proto.attribute} if proto.attribute else {}
         domain = "" if proto.domain == "ai.onnx" else proto.domain
         node = Node(proto.op_type, inputs, outputs, attributes, domain=domain, name=proto.name)
         node.overload = proto.overload
@@ -240,12 +243,16 @@ class _Builder:
         self.fill(body, proto, visible)
         return body
 
-    def _attribute(self, proto: onnx.AttributeProto) -> Attribute:
+    def _attribute(self, proto: onnx.AttributeProto, node: onnx.NodeProto) -> Attribute:
+        tensors = _tensors(proto)
+        if not tensors:
+            return Attribute(proto.name, proto.type, proto=proto)
+        what = f"attribute {proto.name!r} of node {check_file.node_label(node)}"
+        found = [self.folder.tensor(tensor, what) for tensor in tensors]
         if proto.type != Kind.TENSOR:
             return Attribute(proto.name, proto.type, proto=proto)
-        tensor = self.folder.tensor(proto.t)
-        self.model.external |= tensor.external is not None
-        return Attribute(proto.name, proto.type, tensor, proto=None if tensor.external else proto)
+        self.model.external |= found[0].external is not None
+        return Attribute(proto.name, proto.type, found[0], proto=None if found[0].external else proto)
 
     def _outputs(self, graph: Graph, proto: onnx.GraphProto, visible: Scope) -> None:
         for info in proto.output:
@@ -262,6 +269,15 @@ def _put_in_order(graph: Graph) -> None:
     except RewriteError as cycle:
         raise ModelError(cycle.message, help="a model must be free of cycles; export it again") from None
     graph.model.notes.append(NOT_IN_ORDER)
+
+
+def _tensors(proto: onnx.AttributeProto) -> list[onnx.TensorProto]:
+    if proto.type == Kind.TENSOR:
+        return [proto.t]
+    if proto.type == Kind.TENSORS:
+        return list(proto.tensors)
+    sparse = [proto.sparse_tensor] if proto.type == Kind.SPARSE_TENSOR else proto.sparse_tensors
+    return [tensor for held in sparse for tensor in (held.values, held.indices)]
 
 
 def _body_protos(proto: onnx.NodeProto, name: str) -> Iterable[onnx.GraphProto]:

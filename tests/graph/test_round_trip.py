@@ -320,9 +320,9 @@ def test_absent_inputs_and_outputs_survive() -> None:
     survives(
         parsed(
             """<ir_version: 8, opset_import: ["" : 17]>
-            g (float[2] x, float hi, float[5,1,3] s, float[1,4,3] w, float[1,4,4] r) => (float[2] y, float[1,1,4] last) {
+            g (float[2] x, float hi, float[5,1,3] s, float[1,4,3] w, float[1,4,4] r) => (float[2] y, float[1,1,4] h) {
                 y = Clip(x, , hi)
-                , last = RNN<hidden_size = 4>(s, w, r)
+                , h = RNN<hidden_size = 4>(s, w, r)
             }"""
         )
     )
