@@ -135,7 +135,8 @@ class Maker:
             failure = ParityError(f"the exported model of {title} gives other outputs than the module\n{reasons}")
         else:
             failure = ExportError(f"{title} could not be exported\n{reasons}")
-        if self._order.dynamic:
+        failure.help = next((error.help for error in refused.values() if error.help), None)
+        if failure.help is None and self._order.dynamic:
             failure.help = "with fewer dynamic axes there is less for an exporter to get wrong"
         for noise in filter(None, noises):
             failure.add_note(noise)

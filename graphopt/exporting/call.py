@@ -16,6 +16,8 @@ from graphopt.exporting.evaluation import evaluation
 from graphopt.exporting.exportable import Exportable
 from graphopt.exporting.user_code import user_line
 
+_random: Any = torch.random  # torch leaves its types half open
+
 Tensors = tuple[torch.Tensor, ...]
 
 
@@ -47,7 +49,7 @@ def flatten(exportable: Exportable) -> Call:
         ExportError: the call does not fit `forward`, or holds no tensor.
         UsageError: `input_names` does not fit it.
     """
-    module = exportable.module
+    module = _as_written(exportable.module)
     signature = inspect.signature(module.forward)
     try:
         bound = signature.bind(*exportable.args, **(exportable.kwargs or {}))
@@ -71,6 +73,20 @@ def flatten(exportable: Exportable) -> Call:
         return inspect.BoundArguments(signature, pytree.tree_unflatten(filled, spec))
 
     return Call(module, names, tuple(leaves[place] for place in places), rebuild)
+
+
+def _as_written(module: torch.nn.Module) -> torch.nn.Module:
+    """The module that was written, where torch.compile wraps it.
+
+    Raises:
+        ExportError: it was turned into TorchScript, which neither exporter can follow.
+    """
+    module = getattr(module, "_orig_mod", module)
+    if isinstance(module, torch.jit.ScriptModule):
+        raise ExportError(
+            f"{module.original_name} is TorchScript", help="export the torch.nn.Module that it was made from"
+        )
+    return module
 
 
 def _name(path: tuple[Any, ...], signature: inspect.Signature) -> str:
@@ -111,16 +127,25 @@ def _chosen(names: Sequence[str], count: int, what: str) -> tuple[str, ...]:
     return tuple(names)
 
 
-def run(call: Call, tensors: Sequence[torch.Tensor] | None = None) -> tuple[list[tuple[str, ...]], Tensors]:
+def copies(tensors: Sequence[torch.Tensor]) -> Tensors:
+    """The same values to hand to a module, which may write to them."""
+    return tuple(tensor.detach().clone() for tensor in tensors)
+
+
+def run(
+    call: Call, tensors: Sequence[torch.Tensor] | None = None, *, seed: int = 0
+) -> tuple[list[tuple[str, ...]], Tensors]:
     """Call the module, in evaluation mode, on these tensors (on the example without any).
 
     It gets copies, and its own state is put back, so that a module that writes to either does no harm.
+    Random numbers that it draws follow from the seed.
 
     Returns:
         The way to each output tensor, and the tensors.
     """
-    arguments = call.rebuild([tensor.detach().clone() for tensor in (call.tensors if tensors is None else tensors)])
+    arguments = call.rebuild(copies(call.tensors if tensors is None else tensors))
     with evaluation(call.module), torch.no_grad():
+        _random.manual_seed(seed)
         result = call.module(*arguments.args, **arguments.kwargs)
     return _outputs(result)
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from graphopt.exporting.call import Call, flat_forward
+from graphopt.exporting.call import Call, copies, flat_forward
 from graphopt.exporting.evaluation import evaluation
 from graphopt.exporting.user_code import user_line
 
@@ -30,7 +30,11 @@ class Order:
 
 
 class ExporterRefused(Exception):
-    """An exporter did not make a model that can be used; the text says why in one line."""
+    """An exporter did not make a model that can be used; the text says why in one line, `help` what to do."""
+
+    def __init__(self, reason: str, help: str | None = None) -> None:
+        super().__init__(reason)
+        self.help = help
 
 
 def dynamo(call: Call, order: Order, path: Path) -> None:
@@ -39,7 +43,7 @@ def dynamo(call: Call, order: Order, path: Path) -> None:
     with evaluation(call.module), flat_forward(call) as module:
         program = _torch_onnx.export(
             module,
-            call.tensors,
+            copies(call.tensors),
             dynamo=True,
             dynamic_shapes=shapes if order.dynamic else None,
             opset_version=order.opset,
@@ -53,7 +57,7 @@ def legacy(call: Call, order: Order, path: Path) -> None:
     with evaluation(call.module), flat_forward(call) as module:
         _torch_onnx.export(
             module,
-            call.tensors,
+            copies(call.tensors),
             path,
             dynamo=False,
             input_names=list(call.names),
@@ -83,7 +87,8 @@ def reason(error: BaseException) -> str:
     while cause.__cause__ is not None:
         cause = cause.__cause__
     plain = re.sub(r"\x1b\[[0-9;]*m", "", str(cause))
-    line = next((stripped for text in plain.splitlines() if (stripped := text.strip())), "")
+    lines = [stripped for text in plain.splitlines() if (stripped := text.strip())]
+    line = " ".join(lines[:2] if lines and lines[0].endswith(":") else lines[:1])
     place = user_line(cause)
     text = f"{type(cause).__name__}: {line}" if line else type(cause).__name__
     return text + (f" ({place})" if place else "")

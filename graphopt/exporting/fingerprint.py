@@ -61,6 +61,7 @@ class Fingerprint:
             ((list, tuple), self._sequence),
             ((set, frozenset), self._set),
             ((Mapping, types.MappingProxyType), self._mapping),
+            (types.SimpleNamespace, self._namespace),
             (weakref.ref, self._weak),
             (logging.Logger, self._logger),
             (functools.partial, self._partial),
@@ -171,6 +172,10 @@ class Fingerprint:
         if value.dtype.hasobject or type(value).__module__ != "numpy":
             raise self._refused(value)
         self._put("array", type(value).__qualname__, value.dtype.str, value.shape, np.asarray(value).tobytes())
+
+    def _namespace(self, value: types.SimpleNamespace) -> None:
+        self._type_of(value)
+        self._attributes(vars(value))
 
     def _enum(self, value: enum.Enum) -> None:
         self._type_of(value)
@@ -285,9 +290,9 @@ class Fingerprint:
         """An object whose content is its attributes, as long as Python itself keeps them all."""
         kept = getattr(value, "__dict__", None)
         slots = [name for base in type(value).__mro__ for name in _slots(base)]
+        self._type_of(value)
         if (kept is None and not slots) or not _is_python_class(type(value)):
             raise self._refused(value)
-        self._type_of(value)
         self._attributes(kept or {})
         for name in slots:
             if hasattr(value, name):

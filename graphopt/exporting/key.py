@@ -44,7 +44,7 @@ def export_key(
     for origin in origins:
         prints.sources.add(origin)
     try:
-        prints.add(call.title, exportable.module)
+        prints.add(call.title, call.module)
         return prints.digest()
     except RecursionError:
         raise CannotTell(f"{call.title} is nested too deeply") from None

@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
+import os
 import sys
+import tempfile
 import threading
 import warnings
 from collections.abc import Generator
@@ -71,9 +73,30 @@ def caught(noise: Noise) -> Generator[None]:
             stack.callback(handler.setStream, handler.setStream(err))
         stack.enter_context(contextlib.redirect_stdout(out))
         stack.enter_context(contextlib.redirect_stderr(err))
+        stack.enter_context(_native_stdout(noise))
         noise.warnings = stack.enter_context(warnings.catch_warnings(record=True))
         warnings.simplefilter("always")
         yield
+
+
+@contextlib.contextmanager
+def _native_stdout(noise: Noise) -> Generator[None]:
+    """What torch's C++ writes to file descriptor 1, past Python: the graph at which the legacy exporter failed."""
+    try:
+        kept = os.dup(1)
+    except OSError:  # the process has no standard output
+        yield
+        return
+    with tempfile.TemporaryFile() as file:
+        sys.stdout.flush()
+        os.dup2(file.fileno(), 1)
+        try:
+            yield
+        finally:
+            os.dup2(kept, 1)
+            os.close(kept)
+            file.seek(0)
+            noise.add(file.read().decode("utf-8", "replace"))
 
 
 def _console_handlers() -> list[logging.StreamHandler[Any]]:
