@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Protocol
 
 from graphopt.data.dims import UNRANKED_SHAPES, DynamicDims, Place, Sizes
-from graphopt.errors import DataError
+from graphopt.data.facts import ProfileShape
 
 BATCH = (1, 2, 3, 4, 8, 16)
 CHANNELS = (3, 1, 4, 16, 64)
@@ -14,53 +13,31 @@ IMAGE = (64, 224, 96, 32, 128, 256, 48, 192, 160, 320, 512, 640, 299, 28, 16, 8)
 LENGTH = (16, 64, 32, 8, 1, 128, 2, 3, 256, 512, 80, 100, 224, 1024, 4096, 16000)
 
 
-class ProfileShape(Protocol):
-    """What `--shape` says of one input: the smallest, the usual and the largest shape."""
-
-    @property
-    def min(self) -> tuple[int, ...]: ...
-    @property
-    def opt(self) -> tuple[int, ...]: ...
-    @property
-    def max(self) -> tuple[int, ...]: ...
-
-
 Candidates = dict[str, tuple[int, ...]]
 
 
-def candidate_sizes(dims: DynamicDims, profiles: Mapping[str, ProfileShape] | None = None) -> Candidates:
-    """Sizes to try for every free dimension, likeliest first. A profile leaves only what it names.
-
-    Raises:
-        DataError: a profile names an input that does not exist, or contradicts its shape.
-    """
+def candidate_sizes(dims: DynamicDims, profiles: Mapping[str, ProfileShape]) -> Candidates:
+    """Sizes to try for every free dimension, likeliest first. A profile leaves only what it names."""
     batched = any(p.axis == 0 and p.rank > 1 for places in dims.places.values() for p in places)
     found: Candidates = {key: _by_place(places, batched) for key, places in dims.places.items()}
     found |= {key: tuple(range(len(UNRANKED_SHAPES))) for key in dims.unranked}
-    for name, profile in (profiles or {}).items():
-        _check_profile(dims, name, profile)
     for key, places in dims.places.items():
-        said = [_said(profiles[p.spec.name], p.axis) for p in places if profiles and p.spec.name in profiles]
+        said = [_said(profiles[p.spec.name], p.axis) for p in places if p.spec.name in profiles]
         if said:
-            common = [size for size in said[0] if all(size in other for other in said)]
-            if not common:
-                raise DataError(
-                    f"--shape gives {dims.describe(key)} no common size",
-                    help="one name in the model is one size: give the inputs the same sizes there",
-                )
-            found[key] = tuple(common)
+            found[key] = tuple(size for size in said[0] if all(size in other for other in said)) or tuple(said[0])
     return found
 
 
 def near_sizes(
-    dims: DynamicDims, candidates: Candidates, base: Sizes, profiles: Mapping[str, ProfileShape] | None
+    dims: DynamicDims, candidates: Candidates, base: Sizes, profiles: Mapping[str, ProfileShape]
 ) -> Candidates:
-    """The candidates with sizes close to those of a sample in front, except where a profile decides."""
+    """The candidates with sizes close to the base in front, except where a profile decides."""
     near = dict(candidates)
     for key, places in dims.places.items():
-        if not any(p.spec.name in (profiles or {}) for p in places):
-            size = base[key]
-            close = (size + 1, size * 2) if is_batch(places) else (size // 2, size * 2, size + 32, size + 1)
+        if not any(p.spec.name in profiles for p in places):
+            size = base.get(key, 0)
+            halves = (size // 2, size * 2) if size > 96 else (size * 2, size // 2)  # the cheaper first, if not tiny
+            close = (size + 1, size * 2) if is_batch(places) else (*halves, size + 32, size + 1)
             near[key] = tuple(dict.fromkeys(s for s in (*close, *candidates[key], size) if s > 0))
     return near
 
@@ -77,8 +54,13 @@ def proposals(candidates: Mapping[str, Sequence[int]], dims: DynamicDims) -> Ite
 
 
 def is_batch(places: Sequence[Place]) -> bool:
-    """Whether a dimension leads wherever it stands."""
-    return all(p.axis == 0 for p in places)
+    """Whether a dimension leads somewhere, or is the batch of a recurrent state: [layers, batch, features]."""
+    return any(p.axis == 0 or _is_state(p) for p in places)
+
+
+def _is_state(place: Place) -> bool:
+    others = [d for axis, d in enumerate(place.spec.shape or ()) if axis != 1]
+    return place.axis == 1 and len(others) == 2 and all(isinstance(d, int) for d in others)
 
 
 def _by_place(places: Sequence[Place], batched: bool) -> tuple[int, ...]:
@@ -96,24 +78,6 @@ def _image_axis(place: Place) -> tuple[int, ...]:
     if place.axis == (3 if channels_last else 1):
         return CHANNELS
     return IMAGE
-
-
-def _check_profile(dims: DynamicDims, name: str, profile: ProfileShape) -> None:
-    specs = {s.name: s for s in dims.interface.inputs}
-    spec = specs.get(name)
-    if spec is None:
-        listed = ", ".join(repr(n) for n in specs) or "none"
-        raise DataError(f"--shape names an input {name!r} that the model does not have", help=f"its inputs: {listed}")
-    for shape in (profile.min, profile.opt, profile.max):
-        fixed = spec.shape is not None and len(shape) == len(spec.shape)
-        fits = fixed and all(
-            not isinstance(d, int) or d in (-1, s) for d, s in zip(spec.shape or (), shape, strict=True)
-        )
-        if spec.shape is not None and not fits:
-            raise DataError(
-                f"--shape gives input {name!r} the shape {'x'.join(map(str, shape))}, and the model takes "
-                f"{str(spec).partition(': ')[2]}"
-            )
 
 
 def _said(profile: ProfileShape, axis: int) -> list[int]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import onnx
 from onnx import numpy_helper
 
-from graphopt.data.values import Range
+from graphopt.data.facts import Range
 
 _KEEPS_VALUES = frozenset(
     {"Cast", "CastLike", "Concat", "Expand", "Flatten", "Gather", "GatherElements", "Identity", "Pad", "Reshape"}

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from graphopt.data.candidates import Candidates, is_batch, proposals
 from graphopt.data.dims import UNRANKED_SHAPES, DynamicDims, Shapes, Sizes
-from graphopt.data.values import Range
+from graphopt.data.facts import Range
 from graphopt.errors import DataError
 
 MAX_ELEMENTS = 1 << 24

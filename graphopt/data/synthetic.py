@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
-from graphopt.data.candidates import ProfileShape, candidate_sizes, near_sizes
+from graphopt.data.candidates import candidate_sizes, near_sizes
 from graphopt.data.dims import DynamicDims, Shapes
+from graphopt.data.facts import NOTHING_KNOWN, InputFacts, Range
 from graphopt.data.sample import Feeds, Sample
 from graphopt.data.shape_search import Assignment, ShapeSearch
-from graphopt.data.values import Range, integer_range, make_values
+from graphopt.data.values import integer_range, make_values
 from graphopt.errors import DataError
 from graphopt.graph.interface import Interface
 
@@ -24,7 +25,7 @@ Refusal = Callable[[Feeds], str | None]
 
 SEED = "graphopt"
 
-TRIES = 60
+TRIES = 120
 """How often the model is run, at most, in search of one set of shapes."""
 
 
@@ -37,7 +38,7 @@ class LegalAssignments:
 
 
 def make_feeds(
-    interface: Interface, assignment: Assignment, hints: Mapping[str, Range] | None = None, index: int = 0
+    interface: Interface, assignment: Assignment, facts: InputFacts = NOTHING_KNOWN, index: int = 0
 ) -> Feeds:
     """Values for every input, the same for the same arguments. Floats are normal at even indices, N(0, 1), and uniform
     in [0, 1) at odd ones. Inputs that have a default are left to it.
@@ -52,25 +53,27 @@ def make_feeds(
             continue
         if spec.kind != "tensor":
             raise DataError(f"no data can be made for input {spec.name!r}, a {spec.kind}", help="give some with --data")
-        wanted = integer_range(spec, hints or {}, assignment.integers)
         shape = assignment.shapes[spec.name]
+        if spec.name in facts.values and spec.dtype is not None:
+            feeds[spec.name] = np.array(facts.values[spec.name].opt, spec.dtype.numpy).reshape(shape)
+            continue
+        wanted = integer_range(spec, facts.ranges, assignment.integers)
         feeds[spec.name] = make_values(spec, shape, f"{SEED}/{index}", uniform=index % 2 == 1, integers=wanted)
     return feeds
 
 
 def make_sample(
-    interface: Interface, assignment: Assignment, hints: Mapping[str, Range] | None = None, index: int = 0
+    interface: Interface, assignment: Assignment, facts: InputFacts = NOTHING_KNOWN, index: int = 0
 ) -> Sample:
     """`make_feeds` as a sample whose name tells the shapes."""
     name = f"generated[{index}] {_shapes_text(assignment.shapes)}".rstrip()
-    return Sample(name, make_feeds(interface, assignment, hints, index))
+    return Sample(name, make_feeds(interface, assignment, facts, index))
 
 
 def legal_assignments(
     interface: Interface,
     refusal: Refusal,
-    profiles: Mapping[str, ProfileShape] | None = None,
-    hints: Mapping[str, Range] | None = None,
+    facts: InputFacts = NOTHING_KNOWN,
     *,
     want: int = 2,
     tries: int = TRIES,
@@ -82,18 +85,18 @@ def legal_assignments(
     Raises:
         DataError: no inputs were found that the model takes; says what it objected to in the likeliest ones.
     """
-    interface = _with_ranks(interface, profiles)
-    ranges = dict(hints or {})
+    interface = _ranked(interface, {name: profile.opt for name, profile in facts.profiles.items()})
 
     def judge(assignment: Assignment) -> str | None:
-        return refusal(make_feeds(interface, assignment, ranges))
+        return refusal(make_feeds(interface, assignment, facts))
 
     dims = DynamicDims(interface)
-    search = ShapeSearch(dims, candidate_sizes(dims, profiles), judge, tries)
-    sizes, first = search.first(INTEGER_RANGES if _has_open_integers(interface, ranges) else INTEGER_RANGES[:1])
+    search = ShapeSearch(dims, candidate_sizes(dims, facts.profiles), judge, tries)
+    sizes, first = search.first(INTEGER_RANGES if _has_open_integers(interface, facts) else INTEGER_RANGES[:1])
     if want < 2 or not dims.keys:
         return LegalAssignments((first,))
-    second, notes = search.second(sizes, first.integers)
+    near = near_sizes(dims, search.candidates, sizes, facts.profiles)
+    second, notes = dataclasses.replace(search, candidates=near).second(sizes, first.integers)
     return LegalAssignments((first, second) if second else (first,), notes)
 
 
@@ -101,7 +104,7 @@ def another_shape(
     interface: Interface,
     sample: Sample,
     refusal: Refusal,
-    profiles: Mapping[str, ProfileShape] | None = None,
+    facts: InputFacts = NOTHING_KNOWN,
     *,
     tries: int = TRIES,
 ) -> tuple[Sample | None, tuple[str, ...]]:
@@ -109,7 +112,7 @@ def another_shape(
 
     None where the model takes no other shape, or has no dynamic dimension.
     """
-    dims = DynamicDims(_with_shapes(interface, sample))
+    dims = DynamicDims(_ranked(interface, sample.shapes))
     base = dims.sizes_of(sample.shapes)
     if not base:
         return None, ()
@@ -117,7 +120,9 @@ def another_shape(
     def judge(assignment: Assignment) -> str | None:
         return refusal(resized(sample, assignment.shapes))
 
-    search = ShapeSearch(dims, near_sizes(dims, candidate_sizes(dims, profiles), base, profiles), judge, tries)
+    search = ShapeSearch(
+        dims, near_sizes(dims, candidate_sizes(dims, facts.profiles), base, facts.profiles), judge, tries
+    )
     second, notes = search.second(base, INTEGER_RANGES[0])
     if second is None:
         return None, notes
@@ -136,9 +141,12 @@ def resized(sample: Sample, shapes: Shapes) -> Feeds:
     return feeds
 
 
-def _has_open_integers(interface: Interface, hints: Mapping[str, Range]) -> bool:
+def _has_open_integers(interface: Interface, facts: InputFacts) -> bool:
     return any(
-        s.dtype is not None and s.dtype.is_integer and s.dtype.bits > 8 and s.name not in hints
+        s.dtype is not None
+        and s.dtype.is_integer
+        and s.dtype.bits > 8
+        and s.name not in {**facts.ranges, **facts.values}
         for s in interface.inputs
     )
 
@@ -147,23 +155,11 @@ def _shapes_text(shapes: Shapes) -> str:
     return " ".join(f"{name}={'x'.join(map(str, shape)) or 'scalar'}" for name, shape in shapes.items())
 
 
-def _with_shapes(interface: Interface, sample: Sample) -> Interface:
-    """A sample tells the rank of an input whose model does not."""
-    shapes = sample.shapes
+def _ranked(interface: Interface, shapes: Shapes) -> Interface:
+    """The interface, ranks that the model does not tell taken from the shapes."""
     inputs = tuple(
         dataclasses.replace(spec, shape=(None,) * len(shapes[spec.name]))
         if spec.shape is None and spec.name in shapes
-        else spec
-        for spec in interface.inputs
-    )
-    return dataclasses.replace(interface, inputs=inputs)
-
-
-def _with_ranks(interface: Interface, profiles: Mapping[str, ProfileShape] | None) -> Interface:
-    """A profile tells the rank of an input whose model does not."""
-    inputs = tuple(
-        dataclasses.replace(spec, shape=(None,) * len(profiles[spec.name].opt))
-        if profiles and spec.shape is None and spec.name in profiles
         else spec
         for spec in interface.inputs
     )

@@ -8,12 +8,10 @@ from collections.abc import Mapping
 import ml_dtypes
 import numpy as np
 
+from graphopt.data.facts import Range
 from graphopt.data.sample import Array
 from graphopt.graph.dtypes import DType
 from graphopt.graph.interface import TensorSpec
-
-Range = tuple[int, int]
-"""Lowest and highest value, both included."""
 
 _WORDS = np.array(["a", "sample", "Of", "text,", "with", "äöü", "numbers", "42", "", "and words"], dtype=object)
 

@@ -24,10 +24,10 @@ class Figures:
     nothing does; the figures are then NaN. For text all but `mismatches` is NaN. Where both are NaN, or both the same
     infinity, an element counts as equal, and is left out of the sums.
 
-    `scale` is max |reference|; `max_abs` max |candidate - reference|; `max_rel` the latter over the former; `rms_rel`
-    the same of root mean squares; `sqnr_db` = -20 log10 of that; `cosine` the cosine of the two as vectors.
-    `mismatches` counts elements that differ, for integers, bools and text; for floats, those of which one is NaN or
-    infinite and the other is not the same. `bitwise`: every bit equal, except that a NaN is like any other NaN.
+    `scale` is max |reference| and `max_abs` max |candidate - reference|; `rms` and `error_rms` are the root mean
+    squares of the same two; `cosine` is that of the two as vectors. `mismatches` counts elements that differ, for
+    integers, bools and text; for floats, those of which one is NaN or infinite and the other is not the same.
+    `bitwise`: every bit equal, except that a NaN is like any other NaN.
     """
 
     elements: int
@@ -35,19 +35,38 @@ class Figures:
     mismatches: int
     scale: float
     max_abs: float
-    max_rel: float
-    rms_rel: float
+    rms: float
+    error_rms: float
     cosine: float
     structure: str | None = None
 
     @property
+    def max_rel(self) -> float:
+        """The largest difference, relative to the output's scale."""
+        return ratio(self.max_abs, self.scale)
+
+    @property
     def sqnr_db(self) -> float:
-        if self.rms_rel == 0:
-            return math.inf
-        return -20 * math.log10(self.rms_rel) if math.isfinite(self.rms_rel) else -self.rms_rel
+        """The signal-to-noise ratio: infinite for equals, -infinite for a silent reference."""
+        return decibels(self.error_rms, self.rms)
 
 
 EQUAL = Figures(0, True, 0, 0.0, 0.0, 0.0, 0.0, 1.0)
+
+
+def ratio(part: float, whole: float) -> float:
+    """`part / whole`, where 0 of nothing is 0, and more of nothing infinite."""
+    if part == 0:
+        return 0.0
+    return part / whole if whole else math.inf
+
+
+def decibels(noise: float, signal: float) -> float:
+    """The signal-to-noise ratio of two root mean squares."""
+    share = ratio(noise, signal)
+    if share == 0:
+        return math.inf
+    return -20 * math.log10(share) if math.isfinite(share) else -share
 
 
 def compare_outputs(reference: object, candidate: object) -> Figures:
@@ -72,18 +91,19 @@ def _compare_scalars(reference: Any, candidate: Any) -> Figures:
 
 
 def worst(figures: Iterable[Figures]) -> Figures:
-    """The worst of each figure; elements and mismatches add up."""
+    """The worst of each figure; elements and mismatches add up, and root mean squares are taken over all elements."""
     found = list(figures)
     if not found:
         return EQUAL
+    elements = sum(f.elements for f in found)
     return Figures(
-        elements=sum(f.elements for f in found),
+        elements=elements,
         bitwise=all(f.bitwise for f in found),
         mismatches=sum(f.mismatches for f in found),
         scale=_highest(f.scale for f in found),
         max_abs=_highest(f.max_abs for f in found),
-        max_rel=_highest(f.max_rel for f in found),
-        rms_rel=_highest(f.rms_rel for f in found),
+        rms=_pooled(((f.rms, f.elements) for f in found), elements),
+        error_rms=_pooled(((f.error_rms, f.elements) for f in found), elements),
         cosine=-_highest(-f.cosine for f in found),
         structure=next((f.structure for f in found if f.structure), None),
     )
@@ -115,6 +135,7 @@ class _Sums:
         self.bitwise = True
         self.mismatches = 0
         self.scale = self.max_abs = 0.0
+        self.count = 0
         self.rr = self.cc = self.rc = self.dd = 0.0
         self.shrink = 1.0
         if reference.dtype == np.float64:
@@ -137,6 +158,7 @@ class _Sums:
 
     def _add_finite(self, r: Array, c: Array, same: bool) -> None:
         rr = float(r @ r)
+        self.count += r.size
         self.scale = max(self.scale, _largest(r))
         self.rr += rr
         self.cc += rr if same else float(c @ c)
@@ -160,8 +182,8 @@ class _Sums:
             mismatches=self.mismatches,
             scale=self.scale / self.shrink,
             max_abs=self.max_abs / self.shrink,
-            max_rel=_ratio(self.max_abs, self.scale),
-            rms_rel=_ratio(math.sqrt(self.dd), math.sqrt(self.rr)),
+            rms=math.sqrt(self.rr / max(self.count, 1)) / self.shrink,
+            error_rms=math.sqrt(self.dd / max(self.count, 1)) / self.shrink,
             cosine=self._cosine(),
         )
 
@@ -197,10 +219,12 @@ def _shrink(largest: float) -> float:
     return math.ldexp(1.0, -exponent) if abs(exponent) > 400 and largest else 1.0
 
 
-def _ratio(part: float, whole: float) -> float:
-    if part == 0:
-        return 0.0
-    return part / whole if whole else math.inf
+def _pooled(parts: Iterable[tuple[float, int]], elements: int) -> float:
+    known = [(value, count) for value, count in parts if count and not math.isnan(value)]
+    largest = max((value for value, _ in known), default=0.0)  # squares of what is near 1 neither overflow nor vanish
+    if largest == 0 or math.isinf(largest):
+        return largest
+    return largest * math.sqrt(sum((value / largest) ** 2 * count for value, count in known) / elements)
 
 
 def _highest(values: Iterable[float]) -> float:

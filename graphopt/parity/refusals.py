@@ -59,9 +59,10 @@ def load_refusal(error: Exception, label: str) -> GraphoptError:
 def run_refusal(error: Exception, label: str, sample: str) -> GraphoptError:
     """The error for a model that failed while it ran on a sample."""
     text = _PREFIX.sub("", str(error))
-    found = _AT_NODE.match(text)
-    operator, node, reason = found.groups() if found else ("", "", text)
-    where = f"{_node(operator, node)}, on {sample}" if found else sample
+    operator, node, reason = "", "", text
+    while found := _AT_NODE.match(reason):  # an If or Loop reports the node of its body that failed
+        operator, node, reason = found.groups()
+    where = f"{_node(operator, node)}, on {sample}" if operator else sample
     if type(error).__name__ == "NotImplemented":
         return NotRunnable(f"ONNX Runtime cannot run {label}: {readable(reason)}", where=where, help=_CANNOT_JUDGE)
     return RunError(
