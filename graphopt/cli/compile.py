@@ -14,7 +14,9 @@ def compile(
     recipe: Annotated[str, typer.Option(help="Name of a recipe, or a TOML file.")] = "default",
     target: Annotated[
         list[str] | None,
-        typer.Option(help="What to build for: onnxruntime, tensorrt-rtx, tensorrt. May be repeated. [default: onnxruntime]"),
+        typer.Option(
+            help="What to build for: onnxruntime, tensorrt-rtx, tensorrt. May be repeated. [default: onnxruntime]"
+        ),
     ] = None,
     data: Annotated[
         str | None,
@@ -23,10 +25,13 @@ def compile(
     shape: Annotated[
         list[str] | None, typer.Option(help="NAME=MIN:OPT:MAX or NAME=SHAPE, as x=1x3x32x32. May be repeated.")
     ] = None,
-    rules: Annotated[list[Path] | None, typer.Option(help="A rule file of yours, or a folder. May be repeated.")] = None,
+    rules: Annotated[
+        list[Path] | None, typer.Option(help="A rule file of yours, or a folder. May be repeated.")
+    ] = None,
     skip: Annotated[list[str] | None, typer.Option(help="A rule to leave out. May be repeated.")] = None,
     check: Annotated[
-        Literal["each", "end", "none"], typer.Option(help="Compare with the original after each pass, at the end, never.")
+        Literal["each", "end", "none"],
+        typer.Option(help="Compare with the original after each pass, at the end, never."),
     ] = "each",
     samples: Annotated[
         int | None, typer.Option(min=1, help="Most samples of the data to compare on, or samples to generate a shape.")

@@ -26,8 +26,11 @@ def constant_of(node: Node) -> Tensor | None:
     return None
 
 
+_PLAIN_FORMS = ("value_float", "value_floats", "value_int", "value_ints", "value_string", "value_strings")
+
+
 def _array(attribute: Attribute) -> Array | None:
-    if attribute.name not in ("value_float", "value_floats", "value_int", "value_ints", "value_string", "value_strings"):
+    if attribute.name not in _PLAIN_FORMS:
         return None
     value = attribute.value
     if attribute.kind in (Kind.FLOAT, Kind.FLOATS):

@@ -51,9 +51,7 @@ class Value:
         "uses",
     )
 
-    def __init__(
-        self, name: str, graph: Graph, dtype: DType | None = None, shape: Shape | None = None
-    ) -> None:
+    def __init__(self, name: str, graph: Graph, dtype: DType | None = None, shape: Shape | None = None) -> None:
         self.name = name
         self.graph = graph
         self.dtype = dtype

@@ -132,9 +132,7 @@ def _weight(tensor: Tensor, name: str, writer: _DataWriter | None) -> onnx.Tenso
     return writer.place(tensor, name)
 
 
-def node_proto(
-    node: Node, proto: onnx.NodeProto | None = None, writer: _DataWriter | None = None
-) -> onnx.NodeProto:
+def node_proto(node: Node, proto: onnx.NodeProto | None = None, writer: _DataWriter | None = None) -> onnx.NodeProto:
     """A node as a proto, its bodies included."""
     proto = onnx.NodeProto() if proto is None else proto
     proto.op_type = node.op_type

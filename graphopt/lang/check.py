@@ -161,7 +161,9 @@ class _Names:
     def _call(self, part: t.Call) -> None:
         function = FUNCTIONS.get(part.function)
         if function is None:
-            self.found.add("GR025", f"there is no function {part.function}", part.span, closest(part.function, FUNCTIONS))
+            self.found.add(
+                "GR025", f"there is no function {part.function}", part.span, closest(part.function, FUNCTIONS)
+            )
             return
         least, most = function.arity
         given = len(part.arguments) + len(part.keywords)
@@ -196,7 +198,8 @@ def _check_outputs(rule: t.Rule, found: Diagnostics) -> None:
 
 
 def _check_rests(rule: t.Rule, found: Diagnostics) -> None:
-    captured = {p.rest: p.span for m in rule.matches for p in walk(m.pattern) if isinstance(p, t.NodePattern) and p.rest}
+    patterns = [p for m in rule.matches for p in walk(m.pattern) if isinstance(p, t.NodePattern)]
+    captured = {p.rest: p.span for p in patterns if p.rest}
     spent = {c.rest: c.span for r in rule.rewrites for c in walk(r.value) if isinstance(c, t.NodeCall) and c.rest}
     for name, span in captured.items():
         if name not in spent:

@@ -176,10 +176,11 @@ def _node_problems(
     if current is None:
         yield "GR014", f"there is no {operator} in opset {opset}", "narrow the opset range of the rule"
         return
-    if len(part.arguments) > current.max_input:
-        yield "GR011", f"{operator} takes no {len(part.arguments)} inputs in opset {opset}", _input_names(current)
-    if len(part.arguments) < current.min_input and not _may_spread(part):
-        yield "GR011", f"{operator} needs more than {len(part.arguments)} inputs in opset {opset}", _input_names(current)
+    given = len(part.arguments)
+    if given > current.max_input:
+        yield "GR011", f"{operator} takes no {given} inputs in opset {opset}", _input_names(current)
+    if given < current.min_input and not _may_spread(part):
+        yield "GR011", f"{operator} needs more than {given} inputs in opset {opset}", _input_names(current)
     if outputs > current.max_output:
         yield "GR015", f"{operator} has no {outputs} outputs", None
     for name, _, _ in part.attributes:

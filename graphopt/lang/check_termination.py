@@ -29,7 +29,10 @@ def check_termination(rule: t.Rule, found: Diagnostics) -> None:
         emitted = {c.operator: c for r in rule.rewrites for c in walk(r.value) if isinstance(c, t.NodeCall)}
         for operator in sorted(_heads(rule) & set(emitted)):
             found.add(
-                "GR043", f"{rule.name} lowers {operator} and emits it again", emitted[operator].span, None,
+                "GR043",
+                f"{rule.name} lowers {operator} and emits it again",
+                emitted[operator].span,
+                None,
                 (rule.matches[-1].span, "it is matched here"),
             )
 

@@ -110,9 +110,7 @@ def _node_call(tree: Branch, source: Source) -> t.Expression:
             spread = str(child.children[0])
         else:
             arguments.append(build_expression(child, source))
-    return t.NodeCall(
-        str(operator.children[0]), tuple(arguments), tuple(attributes), spread, _span(tree, source)
-    )
+    return t.NodeCall(str(operator.children[0]), tuple(arguments), tuple(attributes), spread, _span(tree, source))
 
 
 def _index(tree: Branch, source: Source) -> t.Expression:

@@ -272,7 +272,9 @@ def _keeps_values(source: Any, target: Any) -> Any:
     return first is second or second in _KEEPS.get(first, ())
 
 
-_NUMBERS = tuple(d for d in DType if d.name in ("float16", "bfloat16", "float32", "float64") or d.bits >= 8 and d.is_integer)
+_NUMBERS = tuple(
+    d for d in DType if d.name in ("float16", "bfloat16", "float32", "float64") or (d.bits >= 8 and d.is_integer)
+)
 
 _KEEPS: dict[DType, tuple[DType, ...]] = {
     DType.bool: _NUMBERS,

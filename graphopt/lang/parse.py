@@ -102,4 +102,3 @@ def _expected(error: UnexpectedInput) -> str | None:
     if not words or len(words) > 4:
         return None
     return f"expected {' or '.join(words)}"
-

@@ -112,9 +112,7 @@ def _is_new(value: Value, change: Change) -> bool:
     return value.producer in change.added
 
 
-def _entry(
-    number: int, pass_name: str, rule: CompiledRule, graph: str, change: Change, started: int
-) -> Firing:
+def _entry(number: int, pass_name: str, rule: CompiledRule, graph: str, change: Change, started: int) -> Firing:
     return Firing(
         number,
         pass_name,

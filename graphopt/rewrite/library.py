@@ -35,9 +35,7 @@ def load_rules(extra: Sequence[Path] = (), skip: Sequence[str] = ()) -> tuple[tr
     for name in skip:
         if name not in names:
             near = difflib.get_close_matches(name, names, 1)
-            raise UsageError(
-                f"there is no rule {name!r} to skip", help=f"did you mean {near[0]!r}?" if near else None
-            )
+            raise UsageError(f"there is no rule {name!r} to skip", help=f"did you mean {near[0]!r}?" if near else None)
     return tuple(rule for rule in rules if rule.name not in skip)
 
 
