@@ -48,6 +48,8 @@ class Cache:
         folder = self._folder / key
         try:
             kept = json.loads((folder / RECORD).read_bytes())
+            if MODEL not in kept["files"]:
+                raise Damaged(f"{key} names no model")
             for name, digest in kept["files"].items():
                 if name not in FILES or sha256_of(folder / name) != digest:
                     raise Damaged(f"{name} of {key} has other content than was written")
@@ -56,8 +58,10 @@ class Cache:
             if folder.exists():
                 raise Damaged(f"{key} lacks files") from None
             return None
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise Damaged(f"{key} cannot be read: {error}") from error
+        except OSError as error:
+            raise Damaged(f"{key} cannot be read: {error.strerror}") from error
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise Damaged(f"the record of {key} is no record") from error
 
     def put(self, key: str, model: Path, record: Mapping[str, Any]) -> None:
         """Keep a model, and the data beside it, unless there is an entry of that key.
