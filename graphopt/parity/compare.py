@@ -9,6 +9,7 @@ from pathlib import Path
 from graphopt.data.facts import ProfileShape
 from graphopt.parity.comparison import Comparison
 from graphopt.parity.contract import REAL, Contract
+from graphopt.parity.model_interface import read_interface
 from graphopt.parity.reference import Reference
 from graphopt.parity.samples import parity_samples
 from graphopt.parity.tolerance import Limits
@@ -34,9 +35,10 @@ def compare_models(
 
     Raises:
         NotRunnable: ONNX Runtime cannot run one of the models.
-        ModelError: the reference is no valid model.
+        ModelError: one of the files is no model, or the reference is no valid one.
         DataError: there are no samples that it takes.
     """
+    read_interface(candidate, str(candidate))  # what is no model is bad input, not a difference
     chosen = parity_samples(reference, data, profiles=profiles, values=values, count=count, label=str(reference))
     with Reference(reference, chosen.samples, label=str(reference), progress=progress) as original:
         found = original.compare(candidate, contract, limits=limits, label=str(candidate), progress=progress)

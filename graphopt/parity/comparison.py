@@ -9,7 +9,7 @@ from typing import Any
 
 from graphopt.parity.contract import Contract
 from graphopt.parity.figures import Figures, decibels, ratio
-from graphopt.parity.tolerance import Tolerance
+from graphopt.parity.tolerance import Limits, Tolerance
 
 
 @dataclass(frozen=True)
@@ -72,6 +72,7 @@ class OutputFigures:
                 "max_abs": _number(tolerance.max_abs),
                 "max_rel": _number(self.allowed_rel),
                 "sqnr_db": _number(self.allowed_sqnr_db),
+                "cosine": tolerance.cosine,
                 "mismatches": tolerance.mismatches,
             },
             "note": self.note,
@@ -83,7 +84,7 @@ class Comparison:
     """A candidate against its reference.
 
     Attributes:
-        contract: what the outputs were held to.
+        contract: what the outputs were held to: a contract, or a user's limits.
         outputs: in the reference's order.
         samples: how many were run.
         shapes: the different input shapes among them.
@@ -91,7 +92,7 @@ class Comparison:
         notes: what the user should know.
     """
 
-    contract: Contract
+    contract: Contract | Limits
     outputs: tuple[OutputFigures, ...]
     samples: int
     shapes: tuple[Mapping[str, tuple[int, ...]], ...]

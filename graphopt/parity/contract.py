@@ -15,18 +15,18 @@ KINDS = ("exact", "real", "approx", "quant")
 @dataclass(frozen=True)
 class Contract:
     """`exact`: bit by bit. `real`: equal over the real numbers, so that only rounding differs. `approx`: within a
-    relative `error` of the output's scale. `quant`: as good as quantization can be."""
+    relative `error` of the output's scale. `quant`: as good as quantization can be (an `error` is of no account)."""
 
     kind: str
     error: float = 0.0
 
     def __post_init__(self) -> None:
-        bounded = self.kind == "approx"
-        if self.kind not in KINDS or bounded != (self.error > 0) or not math.isfinite(self.error):
+        sound = self.error > 0 if self.kind == "approx" else self.error == 0 or self.kind == "quant"
+        if self.kind not in KINDS or not sound or not 0 <= self.error < math.inf:
             raise UsageError(f"{self} is no contract", help="write exact, real, approx(ERROR) or quant")
 
     def __str__(self) -> str:
-        return f"{self.kind}({self.error:g})" if self.kind == "approx" or self.error else self.kind
+        return f"{self.kind}({self.error:g})" if self.kind == "approx" else self.kind
 
     @classmethod
     def parse(cls, text: str) -> Contract:

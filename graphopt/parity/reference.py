@@ -11,6 +11,7 @@ from typing import Self
 from graphopt.data.sample import Sample
 from graphopt.errors import DataError, ModelError
 from graphopt.graph.interface import Interface
+from graphopt.graph.load import Overridable
 from graphopt.parity.comparison import Comparison
 from graphopt.parity.contract import REAL, Contract
 from graphopt.parity.disturbances import Disturbances
@@ -43,11 +44,12 @@ class Reference:
         samples: Iterable[Sample],
         *,
         label: str = "the original model",
+        overridable: Overridable = "auto",
         progress: Progress = SILENT,
         memory_limit: int = MEMORY_LIMIT,
     ) -> None:
         self.model = model
-        self.interface: Interface = read_interface(model, label)
+        self.interface: Interface = read_interface(model, label, overridable)
         self._store = ArrayStore(memory_limit)
         self._samples: list[Sample] = []
         self._outputs: list[Outputs] = []
@@ -118,7 +120,7 @@ class Reference:
             failures.append(f"{error.message} (at: {error.where})" if error.where else error.message)
         outputs = judge(self._evidence, figures, contract, limits, progress) if figures else ()
         notes += [f"output {o.name!r}: {o.note}" for o in outputs if o.note]
-        return Comparison(contract, outputs, len(self._samples), self.shapes, tuple(failures), tuple(notes))
+        return Comparison(limits or contract, outputs, len(self._samples), self.shapes, tuple(failures), tuple(notes))
 
     def _run(self, samples: Iterable[Sample], label: str, progress: Progress) -> dict[str, Figures]:
         """Run and keep; gives the outputs that differ between two runs of the first sample."""

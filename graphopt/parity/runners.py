@@ -55,7 +55,7 @@ class Runner:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stack.close()
-        del self._session
+        del self._session, self._runner
 
     def run(self, sample: Sample) -> Outputs:
         """All outputs for one sample.

@@ -21,6 +21,7 @@ from graphopt.data.synthetic import LegalAssignments, another_shape, legal_assig
 from graphopt.errors import DataError
 from graphopt.graph.dtypes import DType
 from graphopt.graph.interface import Interface
+from graphopt.graph.load import Overridable
 from graphopt.parity.model_interface import effective_interface, read_model
 from graphopt.parity.refusals import RunError
 from graphopt.parity.runners import Outputs, Runner
@@ -47,6 +48,7 @@ def parity_samples(
     profiles: Mapping[str, ProfileShape] | None = None,
     values: Mapping[str, ProfileShape] | None = None,
     count: int | None = None,
+    overridable: Overridable = "auto",
     label: str = "the original model",
 ) -> SampleSet:
     """Samples that the original model takes.
@@ -55,6 +57,7 @@ def parity_samples(
         data: where the user's samples are (see `open_source`); without it, they are made.
         profiles, values: what `--shape` says of dynamic inputs, and of fixed ones whose values are sizes.
         count: how many of the user's samples to take, or how many to make of each shape.
+        overridable: what initializers that are also inputs are taken for.
 
     Raises:
         NotRunnable: ONNX Runtime cannot run the model.
@@ -62,7 +65,7 @@ def parity_samples(
         DataError: the data cannot be read or do not fit, or nothing was found that the model takes.
     """
     proto = read_model(model, label)
-    interface = effective_interface(proto)
+    interface = effective_interface(proto, overridable)
     facts = InputFacts(integer_hints(proto), profiles or {}, values or {})
     with Runner(model, label) as runner:
         if data is None:

@@ -40,6 +40,10 @@ class Limits:
     min_sqnr_db: float | None = None
     min_cosine: float | None = None
 
+    def __str__(self) -> str:
+        said = {"max-rel": self.max_rel, "min-sqnr": self.min_sqnr_db, "min-cosine": self.min_cosine}
+        return ", ".join(f"{name} {value:g}" for name, value in said.items() if value is not None)
+
 
 @dataclass(frozen=True)
 class Magnitude:
