@@ -24,13 +24,14 @@ ASSUMED = 1
 class SizedShapes:
     """Shapes with all dims known, found by shape inference with the dynamic dims of the inputs filled in.
 
-    `assumed` tells what they were filled with, by the name of the dim, or by `input[axis]` where it has none.
+    `assumed` tells what they were filled with, by the name of the dim, or by `input[axis]` where it has none: what
+    was given, the size of a default that has the dim, or 1.
     Nothing is inferred anew for a model whose shapes are all known.
     """
 
     def __init__(self, model: Model, sizes: Mapping[str, int] | None = None) -> None:
-        given = sizes or {}
-        self.assumed = {name: given.get(name, ASSUMED) for name in dynamic_dims(model.graph.inputs)}
+        known = {**_default_sizes(model.graph.inputs), **(sizes or {})}
+        self.assumed = {name: known.get(name, ASSUMED) for name in dynamic_dims(model.graph.inputs)}
         self._found: dict[Value, Shape] = {}
         if self.assumed or any(_whole(v.shape) is None for n in model.all_nodes() for v in n.outputs if v is not None):
             self._take(model.graph, infer_sized(self._skeleton(model)).graph)
@@ -39,8 +40,9 @@ class SizedShapes:
         """The shape of a value, None where absent or where a dim stays unknown."""
         if value is None:
             return None
-        if value.constant is not None:
-            return value.constant.shape
+        data = value.constant or value.initializer
+        if data is not None:
+            return data.shape
         for shape in (self._found.get(value), value.shape):
             sizes = _whole(self._filled(value, shape))
             if sizes is not None:
@@ -62,7 +64,8 @@ class SizedShapes:
         graph = proto.graph
         graph.name = "sized"
         for value in model.graph.inputs:
-            _add_info(graph.input.add(), value, self._filled(value, value.shape))
+            default = value.initializer
+            _add_info(graph.input.add(), value, default.shape if default else self._filled(value, value.shape))
         for value in model.graph.initializers:
             if value.initializer is not None:
                 graph.initializer.append(_without_data(value.initializer, value.name))
@@ -110,6 +113,17 @@ def dynamic_dims(values: Iterable[Value]) -> Iterator[str]:
         for axis, dim in enumerate(value.shape or ()):
             if not isinstance(dim, int):
                 yield _dim_name(value, axis, dim)
+
+
+def _default_sizes(inputs: Iterable[Value]) -> dict[str, int]:
+    """Sizes of dynamic dims by the defaults of inputs that have them."""
+    return {
+        _dim_name(value, axis, dim): value.initializer.shape[axis]
+        for value in inputs
+        if value.initializer is not None and len(value.initializer.shape) == len(value.shape or ())
+        for axis, dim in enumerate(value.shape or ())
+        if not isinstance(dim, int)
+    }
 
 
 def _dim_name(value: Value, axis: int, dim: Dim) -> str:

@@ -248,7 +248,9 @@ def _unbacked(value: Value) -> bool:
 
 def _contradicts_data(value: Value) -> bool:
     data = value.initializer or value.constant
-    return data is not None and (value.dtype, value.shape) != (data.dtype, data.shape)
+    if data is None:
+        return False
+    return value.dtype is not data.dtype or (value.shape != data.shape and not value.is_input)
 
 
 def _misfits(node: Node, found: OpSchema) -> Iterator[str]:
