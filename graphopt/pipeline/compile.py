@@ -132,9 +132,7 @@ def compile_model(source: Path, output: Path, options: Options) -> CompileResult
 class _Run:
     """What the steps of one compile share."""
 
-    def __init__(
-        self, source: Path, model: Model, options: Options, values: Mapping[str, ProfileShape]
-    ) -> None:
+    def __init__(self, source: Path, model: Model, options: Options, values: Mapping[str, ProfileShape]) -> None:
         self.source = source
         self.model = model
         self.options = options
@@ -154,10 +152,13 @@ class _Run:
                 profiles={n: s for n, s in options.shapes.items() if n not in self.values},
                 values=self.values,
                 count=options.samples,
+                overridable=options.overridable,
             )
             self.notes += drawn.notes
             self.samples = list(drawn.samples)
-            reference = held.enter_context(Reference(self.source, self.samples, progress=options.progress))
+            reference = held.enter_context(
+                Reference(self.source, self.samples, overridable=options.overridable, progress=options.progress)
+            )
         except NotRunnable as error:
             return None, str(error)
         return Gate(reference, options.progress), None
@@ -224,9 +225,7 @@ def _left_computed(records: Iterable[PassRecord]) -> Iterator[str]:
 def _published(artifact: Artifact, folder: Staging) -> Artifact:
     """The artifact with its files where they will be."""
     files = tuple(folder.output / f.relative_to(folder.folder) for f in artifact.files)
-    return Artifact(
-        artifact.target, files, artifact.bytes, artifact.seconds, artifact.details, artifact.layers
-    )
+    return Artifact(artifact.target, files, artifact.bytes, artifact.seconds, artifact.details, artifact.layers)
 
 
 def _write_journal(folder: Staging, journal: Journal) -> None:
