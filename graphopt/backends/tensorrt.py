@@ -126,8 +126,8 @@ def _run(
     question = {
         "task": "build",
         "module": target.module,
-        "model": os.fspath(request.model.resolve()),
-        "engine": os.fspath(engine.resolve()),
+        "model": os.path.abspath(request.model),
+        "engine": os.path.abspath(engine),
         "compute_capabilities": list(dict.fromkeys(options.compute_capabilities)),
         "memory_limit_mb": options.memory_limit_mb,
         "shapes": {name: (s.min, s.opt, s.max) for name, s in profiles.shapes.items()},

@@ -27,8 +27,13 @@ WARNING_NOISE = re.compile(
 )
 """Warnings that tell a user nothing."""
 
-UNSIGNED_WARNING = "with UINT8 zero_point only on DLA"
-"""The parser's warning that it takes uint8 for int8: the only sign of wrong results to come."""
+UNSIGNED_WARNING = re.compile(
+    r"with UINT8 zero_point only on DLA|For zero_point with type int32 TensorRT will use INT8"
+)
+"""The parser's warnings that it takes uint8 (which it may have widened to int32) for int8: all that tells of wrong
+results to come, where the zero point's type could not be found in the model, as inside a function."""
+
+PARSING = re.compile(r"Parsing node: (.*) \[\w+\]$", re.DOTALL)
 
 LOOK_BEHIND_BYTES = 1 << 29
 """Largest model file in which refused nodes are looked behind: that takes several times its size in memory."""
@@ -68,8 +73,8 @@ class Build:
         parsed = parser.parse_from_file(self.request["model"])
         if not parsed:
             self._refuse(_parser_errors(parser))
-        elif self.log.takes_unsigned:
-            self.channel.send("unsigned")
+        elif self.log.unsigned:
+            self.channel.send("unsigned", nodes=self.log.unsigned)
         else:
             self._build(network)
 
@@ -215,17 +220,21 @@ def _logger(trt: Any) -> Any:
             self.errors: list[str] = []
             self.warnings: list[str] = []
             self.layers = ""
-            self.takes_unsigned = False
+            self.parsing = ""
+            self.unsigned: list[str] = []
 
         def log(self, severity: Any, message: str) -> None:
             if severity == trt.ILogger.Severity.VERBOSE:
                 if message.startswith("Layers:"):
                     self.layers = message
+                elif found := PARSING.match(message):
+                    self.parsing = found[1]
             elif severity in severe:
                 self.errors.append(message)
             elif severity == trt.ILogger.Severity.WARNING:
-                self.takes_unsigned |= UNSIGNED_WARNING in message
-                if message not in self.warnings and not WARNING_NOISE.search(message):
+                if UNSIGNED_WARNING.search(message):
+                    self.unsigned.append(self.parsing)
+                elif message not in self.warnings and not WARNING_NOISE.search(message):
                     self.warnings.append(message)
 
     return Log()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 import onnx
@@ -55,11 +55,10 @@ class Names:
         self.main = [(node_label(node), node.op_type) for node in model.graph.node]
         self.labels: dict[str, str] = {}
         self._of_operator: dict[str, list[str]] = {}
-        for graph in _graphs(model.graph):
-            for node in graph.node:
-                builders = node.name or f"node_of_{next(iter(node.output), '')}"
-                self.labels.setdefault(builders, node_label(node))
-                self._of_operator.setdefault(node.op_type, []).append(node_label(node))
+        for node in (*_nodes(model.graph.node), *(n for function in model.functions for n in _nodes(function.node))):
+            builders = node.name or f"node_of_{next(iter(node.output), '')}"
+            self.labels.setdefault(builders, node_label(node))
+            self._of_operator.setdefault(node.op_type, []).append(node_label(node))
 
     def place(self, text: str, operators: tuple[str, ...]) -> str | None:
         """The node that a message of the builder is about, or the ones of some operators that it may be about."""
@@ -77,9 +76,9 @@ class Names:
         return None
 
 
-def _graphs(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
-    yield graph
-    for node in graph.node:
+def _nodes(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.NodeProto]:
+    for node in nodes:
+        yield node
         for attribute in node.attribute:
             for body in (*attribute.graphs, *([attribute.g] if attribute.HasField("g") else [])):
-                yield from _graphs(body)
+                yield from _nodes(body.node)

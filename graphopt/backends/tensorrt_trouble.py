@@ -50,8 +50,9 @@ class Trouble:
             raise unavailable(self.target, event["reason"])
         if events := talk.events.get("refused"):
             self._refused(events, more="more" in talk.events or not end.finished)
-        if "unsigned" in talk.events:
-            raise refused(self.target.title, self.model, [Refusal("a quantizer", UNSIGNED, UNSIGNED_HELP)])
+        if event := talk.first("unsigned"):
+            nodes = [f"node {self.names.labels.get(name, name)}" for name in event["nodes"]]
+            raise refused(self.target.title, self.model, [Refusal(n, UNSIGNED, UNSIGNED_HELP) for n in nodes])
         if event := talk.first("values"):
             self._values_missing(event["names"])
         if event := talk.first("unwritten"):

@@ -9,6 +9,8 @@ import pytest
 
 from graphopt.backends.messages import Meaning, meaning, table
 
+BACKREFERENCE = r"\\\d"
+
 CASES = [
     tuple(block.split("\n=> "))
     for block in (Path(__file__).parent / "messages.txt").read_text("utf-8").strip().split("\n\n")[1:]
@@ -41,3 +43,12 @@ NO_CUDA = "\n[checkMacros.cpp::catchCudaError::250] Error Code 1: Cuda Runtime (
 )
 def test_unknown_message_is_freed_of_noise(message: str, reason: str) -> None:
     assert meaning(message) == Meaning(reason)
+
+
+def test_every_row_is_documented() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "targets.md").read_text("utf-8")
+    rows = [
+        f"| {re.sub(BACKREFERENCE, '…', entry.reason)} | {re.sub(BACKREFERENCE, '…', entry.help or '')} |"
+        for entry in table()
+    ]
+    assert page.splitlines()[-len(rows) :] == rows

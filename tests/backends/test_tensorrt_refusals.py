@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import onnx
+import onnx.parser
 import pytest
 
 from graphopt.errors import ModelError, UsageError
@@ -140,6 +142,17 @@ def test_quantizer_inside_a_body(tmp_path: Path) -> None:
     }"""
     text = refused(tmp_path, body, s=np.array(0.1, np.float32), zero=np.array(0, np.uint8))
     assert text.splitlines()[1].startswith("  node QuantizeLinear(q), node DequantizeLinear(t): its quantized side is")
+
+
+def test_quantizer_inside_a_function(tmp_path: Path) -> None:
+    model = onnx.parser.parse_model("""
+        <ir_version: 8, opset_import: ["" : 17, "local" : 1]>
+        net (float[4] x) => (float[4] y) <float s = {0.1}, uint8 zero = {0}> { y = local.Rounded (x, s, zero) }
+        <opset_import: ["" : 17], domain: "local">
+        Rounded (a, s, z) => (b) { q = QuantizeLinear (a, s, z) [back] b = DequantizeLinear (q, s, z) }
+    """)
+    onnx.save(model, tmp_path / "net.onnx")
+    assert refusal(tmp_path / "net.onnx").splitlines()[1] == f"  node QuantizeLinear(q), node back: {UNSIGNED}"
 
 
 def test_zero_point_that_is_not_zero(tmp_path: Path) -> None:
