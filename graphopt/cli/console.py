@@ -136,4 +136,7 @@ def _bars() -> Bars:
         TimeElapsedColumn(),
         console=Console(file=sys.stderr, markup=False, highlight=False, emoji=False),
         transient=True,
+        # Bars start in a thread of their own: to replace sys.stdout there would undo what catches an exporter's noise.
+        redirect_stdout=False,
+        redirect_stderr=False,
     )
