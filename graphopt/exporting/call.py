@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import keyword
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -207,8 +208,10 @@ def flat_forward(call: Call) -> Generator[torch.nn.Module]:
         arguments = call.rebuild(tensors)
         return _outputs(forward(*arguments.args, **arguments.kwargs))[1]
 
-    kind = inspect.Parameter.POSITIONAL_ONLY
-    parameters = [inspect.Parameter(f"input_{place}", kind) for place in range(len(call.names))]
+    names = call.names  # exporters speak of the inputs by the names that they see here
+    if not all(name.isidentifier() and not keyword.iskeyword(name) for name in names):
+        names = [f"input_{place}" for place in range(len(names))]
+    parameters = [inspect.Parameter(name, inspect.Parameter.POSITIONAL_ONLY) for name in names]
     flat.__signature__ = inspect.Signature(parameters)  # pyright: ignore[reportFunctionMemberAccess]
     vars(call.module)["forward"] = flat
     try:

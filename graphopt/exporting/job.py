@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from graphopt.errors import BackendError, OutputError, UsageError
+from graphopt.errors import BackendError, ExportError, OutputError, UsageError
 from graphopt.exporting.exportable import DynamicShapes, Exportable
 from graphopt.exporting.result import ExportResult
 from graphopt.progress import SILENT, Progress
@@ -189,9 +189,16 @@ class _Job:
         from graphopt.exporting.attempt import Maker
         from graphopt.exporting.call import example_outputs
         from graphopt.exporting.exporters import Order
+        from graphopt.exporting.noise import Noise, caught
 
-        with self._progress.task(f"run {self._call.title} on its example"):
-            wanted = example_outputs(self._call, self._exportable.output_names)
+        noise = Noise()
+        try:
+            with self._progress.task(f"run {self._call.title} on its example"), caught(noise):
+                wanted = example_outputs(self._call, self._exportable.output_names)
+        except ExportError as error:
+            if noise.text:
+                error.add_note(noise.text)
+            raise
         order = Order(tuple(wanted), self._dynamic, self._exportable.opset)
         return Maker(self._call, wanted, order, folder, self._progress).make(self._exporters)
 
