@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import onnx
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
     from graphopt.graph.graph import Graph
 
 Kind = onnx.AttributeProto.AttributeType
+
+_GRAPHS = (int(Kind.GRAPH), int(Kind.GRAPHS))
 
 Plain = int | float | str | tuple[int, ...] | tuple[float, ...] | tuple[str, ...]
 
@@ -37,7 +40,8 @@ class Attribute:
         Raises:
             TypeError: no attribute can hold such a value.
         """
-        return Attribute(name, _kind_of(value), tuple(value) if isinstance(value, list) else value)
+        kind = _kind_of(value)
+        return Attribute(name, kind, tuple(value) if kind in _LISTS.values() else value)
 
     @staticmethod
     def typed(name: str, kind: int, value: Any) -> Attribute:
@@ -58,7 +62,7 @@ class Attribute:
 
     @property
     def is_graph(self) -> bool:
-        return self.kind in (Kind.GRAPH, Kind.GRAPHS)
+        return self.kind in _GRAPHS
 
     @property
     def graphs(self) -> tuple[Graph, ...]:
@@ -85,14 +89,19 @@ def _kind_of(value: Any) -> int:
     if plain is not None:
         return plain
     if isinstance(value, (list, tuple)) and value:
-        first = _plain_kind(value[0])
-        if any(isinstance(v, float) for v in value):
-            first = Kind.FLOAT
+        first = _kind_of_items(value)
         if first is not None:
-            return {Kind.INT: Kind.INTS, Kind.FLOAT: Kind.FLOATS, Kind.STRING: Kind.STRINGS}[first]
+            return _LISTS[first]
     if isinstance(value, Tensor):
         return Kind.TENSOR
     raise TypeError(f"no attribute can hold {value!r}")
+
+
+_LISTS: dict[int, int] = {Kind.INT: Kind.INTS, Kind.FLOAT: Kind.FLOATS, Kind.STRING: Kind.STRINGS}
+
+
+def _kind_of_items(items: Any) -> int | None:
+    return Kind.FLOAT if any(isinstance(i, float) for i in items) else _plain_kind(items[0])
 
 
 def _plain_kind(value: Any) -> int | None:
@@ -107,7 +116,7 @@ def _text(raw: bytes) -> str:
     return raw.decode("utf-8", "surrogateescape")
 
 
-_DECODERS: dict[int, Any] = {
+_DECODERS: dict[int, Callable[[onnx.AttributeProto], Any]] = {
     Kind.INT: lambda p: p.i,
     Kind.FLOAT: lambda p: p.f,
     Kind.STRING: lambda p: _text(p.s),

@@ -52,7 +52,13 @@ def attribute_kind(op_type: str, opset: int, name: str, domain: str = "") -> int
     found = schema(op_type, opset, domain)
     if found is None or name not in found.attributes:
         return None
-    return int(found.attributes[name].type.value)
+    return declared_kind(found.attributes[name])
+
+
+def declared_kind(attribute: defs.OpSchema.Attribute) -> int:
+    """The kind that a schema gives an attribute, numbered as `onnx.AttributeProto.AttributeType`."""
+    kind: Any = attribute.type  # an IntEnum, which onnx's stub does not say
+    return int(kind)
 
 
 @cache

@@ -15,7 +15,7 @@ import numpy as np
 from graphopt.graph.dtypes import DType
 from graphopt.graph.graph import Value
 from graphopt.graph.tensor import Array
-from graphopt.lang.values import UNKNOWN, Constant, Decline, Symbol, constant_of, equal, negate
+from graphopt.lang.values import UNKNOWN, Constant, Decline, Symbol, constant_of, equal, is_list, negate
 
 INT64_LIMIT = 2.0**63
 
@@ -53,11 +53,11 @@ def _symbolic(sign: str, left: Any, right: Any) -> Any:
 
 
 def _elementwise(apply: Operator, left: Any, right: Any) -> Any:
-    if isinstance(left, tuple) and isinstance(right, tuple):
+    if is_list(left) and is_list(right):
         if len(left) != len(right):
             raise Decline(f"lists of {len(left)} and {len(right)} do not go together")
         return tuple(apply(a, b) for a, b in zip(left, right, strict=True))
-    if isinstance(left, tuple):
+    if is_list(left):
         return tuple(apply(a, right) for a in left)
     return tuple(apply(left, b) for b in right)
 
@@ -118,14 +118,12 @@ def join(left: Any, right: Any) -> Any:
     """`a ++ b`: lists one after the other."""
     if left is UNKNOWN or right is UNKNOWN:
         return UNKNOWN
-    if isinstance(left, tuple) and isinstance(right, tuple):
+    if is_list(left) and is_list(right):
         return left + right
     raise Decline("++ joins lists")
 
 
 def minus(operand: Any) -> Any:
-    if isinstance(operand, tuple):
-        return tuple(minus(o) for o in operand)
     return arithmetic("-")(0, operand)
 
 
@@ -136,14 +134,22 @@ def _divide(left: Any, right: Any) -> Any:
     return left / right
 
 
+def _floor_divide(left: Any, right: Any) -> Any:
+    return left // right
+
+
+def _power(left: Any, right: Any) -> Any:
+    return left**right
+
+
 _SIGNS: dict[str, tuple[Operator, Any]] = {
     "+": (operator.add, np.add),
     "-": (operator.sub, np.subtract),
     "*": (operator.mul, np.multiply),
     "/": (_divide, np.true_divide),
-    "//": (operator.floordiv, np.floor_divide),
+    "//": (_floor_divide, np.floor_divide),
     "%": (operator.mod, np.mod),
-    "**": (operator.pow, np.power),
+    "**": (_power, np.power),
     "<": (operator.lt, np.less),
     "<=": (operator.le, np.less_equal),
     ">": (operator.gt, np.greater),

@@ -10,7 +10,7 @@ from onnx import defs
 
 from graphopt.graph.attributes import Kind
 from graphopt.graph.check_file import operator_names
-from graphopt.graph.schemas import NEWEST_OPSET, STANDARD_DOMAINS, attribute_default, schema
+from graphopt.graph.schemas import NEWEST_OPSET, STANDARD_DOMAINS, attribute_default, declared_kind, schema
 from graphopt.lang import tree as t
 from graphopt.lang.diagnostics import Diagnostics
 from graphopt.lang.literals import literal_value, same_attribute
@@ -111,10 +111,11 @@ def _fits_attribute(
     part: t.AttributePattern, operator: str, opset: int, current: defs.OpSchema, found: Diagnostics
 ) -> bool:
     if part.name in current.attributes:
-        if part.literal is None or _is_kind(part.literal, int(current.attributes[part.name].type.value)):
+        kind = declared_kind(current.attributes[part.name])
+        if part.literal is None or _is_kind(part.literal, kind):
             return True
-        kind = current.attributes[part.name].type.name.lower()
-        found.add("GR013", f"the attribute {part.name} of {operator} is of kind {kind}", part.span)
+        word = Kind.Name(kind).lower()
+        found.add("GR013", f"the attribute {part.name} of {operator} is of kind {word}", part.span)
         return False
     versions = [s for s in _history(operator) if part.name in s.attributes]
     takes_anything = part.variable is None and part.literal is None
@@ -154,7 +155,8 @@ def _histories() -> dict[tuple[str, str], list[defs.OpSchema]]:
 
 def _is_kind(literal: t.Literal | t.ListOf, kind: int) -> bool:
     if isinstance(literal, t.ListOf):
-        single = {Kind.INTS: Kind.INT, Kind.FLOATS: Kind.FLOAT, Kind.STRINGS: Kind.STRING}.get(kind)
+        singles: dict[int, int] = {Kind.INTS: Kind.INT, Kind.FLOATS: Kind.FLOAT, Kind.STRINGS: Kind.STRING}
+        single = singles.get(kind)
         items = [i for i in literal.items if isinstance(i, (t.Literal, t.ListOf))]
         return single is not None and all(_is_kind(i, single) for i in items)
     allowed: dict[int, tuple[type, ...]] = {Kind.INT: (int,), Kind.FLOAT: (int, float), Kind.STRING: (str,)}

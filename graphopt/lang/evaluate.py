@@ -9,7 +9,7 @@ from graphopt.graph.dtypes import DType
 from graphopt.lang import tree as t
 from graphopt.lang.arithmetic import arithmetic, join, member_of, minus, not_equal
 from graphopt.lang.functions import FUNCTIONS
-from graphopt.lang.values import UNKNOWN, Decline, Symbol, as_truth, conjunction, disjunction, equal, negate
+from graphopt.lang.values import UNKNOWN, Decline, Symbol, as_truth, conjunction, disjunction, equal, is_list, negate
 
 Bindings = dict[str, Any]
 Compute = Callable[[Bindings], Any]
@@ -135,7 +135,7 @@ def _index(expression: t.Index) -> Compute:
 def _pick(items: Any, index: Any) -> Any:
     if items is UNKNOWN or index is UNKNOWN or isinstance(index, Symbol):
         return UNKNOWN
-    if isinstance(index, tuple):
+    if is_list(index):
         return tuple(_pick(items, i) for i in index)
     try:
         return items[index]

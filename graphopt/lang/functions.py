@@ -11,7 +11,7 @@ import numpy as np
 from graphopt.graph.dtypes import DType
 from graphopt.graph.graph import Value
 from graphopt.lang.arithmetic import arithmetic
-from graphopt.lang.values import UNKNOWN, Constant, Decline, Symbol, conjunction, constant_of, equal, shape_of
+from graphopt.lang.values import UNKNOWN, Constant, Decline, Symbol, conjunction, constant_of, equal, is_list, shape_of
 
 
 @dataclass(frozen=True)
@@ -150,7 +150,7 @@ def _compose(first: Any, second: Any) -> Any:
 @function("ints(const) -> list")
 def _ints(constant: Any) -> Any:
     """The elements of a constant of integers as a list (an attribute that is a list stays as it is)."""
-    if isinstance(constant, tuple):
+    if is_list(constant):
         return constant
     array = constant_of(constant).array
     if array.dtype.kind != "i":

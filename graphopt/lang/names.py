@@ -43,24 +43,26 @@ def names_in(item: Any) -> Iterator[str]:
 def rename_operator(item: Tree, name: str, operator: str) -> Tree:
     """The same tree with an operator generic replaced by one operator."""
     changes: dict[str, Any] = {}
-    for field in fields(cast(Any, item)):
-        value = getattr(item, field.name)
+    part = cast(Any, item)
+    for field in fields(part):
+        value = getattr(part, field.name)
         if isinstance(value, Span):
             continue
         renamed = _renamed(value, name, operator)
         if renamed is not value:
             changes[field.name] = renamed
-    if isinstance(item, (t.NodePattern, t.NodeCall)) and item.operator == name:
+    if isinstance(part, (t.NodePattern, t.NodeCall)) and part.operator == name:
         changes["operator"] = operator
-    if isinstance(item, t.Capital) and item.name == name:
+    if isinstance(part, t.Capital) and part.name == name:
         changes["name"] = operator
     return replace(cast(Any, item), **changes) if changes else item
 
 
 def _renamed(value: Any, name: str, operator: str) -> Any:
     if isinstance(value, tuple):
-        parts = tuple(_renamed(p, name, operator) for p in cast("tuple[Any, ...]", value))
-        return parts if any(a is not b for a, b in zip(parts, value, strict=True)) else value
+        parts = cast("tuple[Any, ...]", value)
+        renamed = tuple(_renamed(p, name, operator) for p in parts)
+        return renamed if any(a is not b for a, b in zip(renamed, parts, strict=True)) else parts
     if is_dataclass(value) and not isinstance(value, (Span, type)):
         return rename_operator(value, name, operator)
     return value

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import cache
 from importlib import resources
-from typing import Any
+from typing import Any, cast
 
 from lark import Lark, Token, Tree
 from lark.exceptions import UnexpectedCharacters, UnexpectedEOF, UnexpectedInput, UnexpectedToken
@@ -24,7 +24,7 @@ def parse(text: str, name: str = "<rules>") -> RuleFile:
     """
     source = Source(name, text)
     try:
-        tree: Tree[Token] = _parser().parse(text if text.endswith("\n") else text + "\n")
+        tree: Tree[Token] = cast(Any, _parser()).parse(text if text.endswith("\n") else text + "\n")
     except UnexpectedInput as error:
         raise RuleError([_syntax_error(error, source)]) from None
     return build_file(tree, source)
@@ -79,11 +79,12 @@ _WORDS = {
 
 
 def _syntax_error(error: UnexpectedInput, source: Source) -> Diagnostic:
+    details = cast(Any, error)  # lark gives the attributes of its errors no types
     if isinstance(error, UnexpectedCharacters):
-        start = error.pos_in_stream or 0
+        start: int = details.pos_in_stream or 0
         return Diagnostic("GR001", f"{source.text[start]!r} cannot stand here", Span(source, start, start + 1))
-    if isinstance(error, UnexpectedToken) and error.token.type != "$END":
-        token: Any = error.token
+    if isinstance(error, UnexpectedToken) and details.token.type != "$END":
+        token = details.token
         start = token.start_pos or 0
         found = "the end of the line" if token.type == "_NL" else repr(str(token))
         message = f"{found} cannot stand here"

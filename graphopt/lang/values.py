@@ -6,9 +6,8 @@ Three-valued logic: UNKNOWN is what nobody has established, such as a dim that s
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 import numpy as np
 
@@ -57,6 +56,11 @@ class Constant:
 
 class Decline(Exception):
     """The rule does not apply here, for a reason worth telling."""
+
+
+def is_list(value: Any) -> TypeGuard[tuple[Any, ...]]:
+    """Whether a value is a list of the language."""
+    return isinstance(value, tuple)
 
 
 def dim_value(dim: Dim) -> int | Symbol | Unknown:
@@ -139,7 +143,7 @@ def equal(left: Any, right: Any) -> Truth:
     return bool(left == right)
 
 
-def _equal_lists(left: Sequence[Any], right: Sequence[Any]) -> Truth:
+def _equal_lists(left: Any, right: Any) -> Truth:
     if len(left) != len(right):
         return False
     return conjunction(equal(a, b) for a, b in zip(left, right, strict=True))
@@ -171,14 +175,19 @@ def negate(truth: Truth) -> Truth:
     return UNKNOWN if truth is UNKNOWN else not truth
 
 
+_BOOLEANS: tuple[type[Any], ...] = (bool, np.bool_)
+
+
 def as_truth(value: Any) -> Truth:
     """What a condition means: a boolean, or unknown.
 
     Raises:
         Decline: anything else.
     """
-    if value is UNKNOWN or isinstance(value, (bool, np.bool_)):
-        return UNKNOWN if value is UNKNOWN else bool(value)
+    if value is UNKNOWN:
+        return UNKNOWN
+    if isinstance(value, _BOOLEANS):
+        return bool(value)
     if isinstance(value, Constant) and value.array.dtype == np.bool_ and value.array.size == 1:
         return bool(value.array.reshape(()))
     raise Decline(f"{value!r} is neither true nor false")
