@@ -75,14 +75,40 @@ class NodeChecker:
                 where=where,
                 help=f"did you mean {close[0]}?" if close else "a custom operator needs a domain of its own",
             )
-        if any(a.HasField("g") or a.graphs or a.t.external_data for a in node.attribute):
-            # A body reads values from outside, which the checker cannot see; its nodes are checked one by one. External
-            # data it would look for in the working folder.
-            return
+        _check_bodies(node, where)
         try:
-            checker.C.check_node(node.SerializeToString(), self._context, self._scope)
+            checker.C.check_node(_outline(node).SerializeToString(), self._context, self._scope)
         except checker.ValidationError as error:
             raise ModelError(str(error).splitlines()[0], where=where) from None
+
+
+def _check_bodies(node: onnx.NodeProto, where: str) -> None:
+    kinds = onnx.AttributeProto
+    for attribute in node.attribute:
+        one, many = attribute.HasField("g"), bool(attribute.graphs)
+        if (one and attribute.type != kinds.GRAPH) or (many and attribute.type != kinds.GRAPHS):
+            raise ModelError(f"attribute {attribute.name!r} holds a graph, and says that it does not", where=where)
+
+
+def _outline(node: onnx.NodeProto) -> onnx.NodeProto:
+    """The node with empty bodies, which read values that the checker cannot see and whose nodes are checked by
+    themselves, and without external data, which the checker would look for in the working folder."""
+    if not any(a.HasField("g") or a.graphs or a.t.external_data for a in node.attribute):
+        return node
+    copy = onnx.NodeProto(op_type=node.op_type, domain=node.domain, name=node.name)
+    copy.input.extend(node.input)
+    copy.output.extend(node.output)
+    for attribute in node.attribute:
+        slot = copy.attribute.add(name=attribute.name, type=attribute.type)
+        if attribute.HasField("g"):
+            slot.g.name = "body"
+        elif attribute.graphs:
+            slot.graphs.extend(onnx.GraphProto(name="body") for _ in attribute.graphs)
+        elif attribute.t.external_data:
+            slot.t.CopyFrom(onnx.TensorProto(data_type=attribute.t.data_type, dims=[0]))
+        else:
+            slot.CopyFrom(attribute)
+    return copy
 
 
 def node_label(node: onnx.NodeProto) -> str:

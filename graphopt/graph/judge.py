@@ -14,7 +14,7 @@ def refusal(model: Path | bytes) -> str | None:
     options.log_severity_level = 4
     subject = str(model) if isinstance(model, Path) else model
     try:
-        onnxruntime.InferenceSession(subject, options, providers=["CPUExecutionProvider"])
+        onnxruntime.InferenceSession(subject, options, providers=["CPUExecutionProvider"], enable_fallback=0)
     except Exception as error:
         text = str(error)
         lacks = "NOT_IMPLEMENTED" in text or "is not a registered function/op" in text

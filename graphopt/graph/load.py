@@ -12,6 +12,7 @@ from google.protobuf.message import DecodeError
 from graphopt.errors import ModelError, RewriteError
 from graphopt.graph import check_file, external, types
 from graphopt.graph.attributes import Attribute, Kind
+from graphopt.graph.check_text import check_text, foreign_text, not_utf8
 from graphopt.graph.constant_node import constant_of
 from graphopt.graph.graph import Graph, Node, Value
 from graphopt.graph.model import Model
@@ -85,6 +86,16 @@ def _parse(raw: bytes, path: Path) -> onnx.ModelProto:
 
 
 def _build(proto: onnx.ModelProto, raw: bytes, path: Path | None, overridable: Overridable) -> Model:
+    try:
+        return _built(proto, raw, path, overridable)
+    except (TypeError, ValueError):
+        text = foreign_text(proto)
+        if text is None:
+            raise
+        raise not_utf8(text) from None
+
+
+def _built(proto: onnx.ModelProto, raw: bytes, path: Path | None, overridable: Overridable) -> Model:
     check_file.check_header(proto)
     model = Model(_header(proto), path)
     trusted = len(raw) <= types.WHOLE_FILE_LIMIT and check_file.is_valid_as_a_whole(raw)
@@ -150,6 +161,7 @@ class _Builder:
 
     def fill(self, graph: Graph, proto: onnx.GraphProto, outer: Scope) -> None:
         """Build one graph from its proto; `outer` is what it can capture."""
+        check_text(proto)
         graph.name = proto.name
         graph.doc_string = proto.doc_string
         graph.metadata = {p.key: p.value for p in proto.metadata_props}
@@ -207,6 +219,7 @@ class _Builder:
                 self.folder.tensor(sparse.indices, f"indices of weight {sparse.values.name!r}")
 
     def _node(self, graph: Graph, proto: onnx.NodeProto, scope: Scope, visible: Scope) -> None:
+        check_text(proto)
         if not self.trusted:
             self.nodes.check(proto)
         inputs = [self._lookup(name, visible, check_file.node_label(proto)) if name else None for name in proto.input]

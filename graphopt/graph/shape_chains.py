@@ -31,7 +31,10 @@ def infer_sized(model: onnx.ModelProto) -> onnx.ModelProto:
     """
     opsets = {o.domain: o.version for o in model.opset_import}
     for _ in range(ROUNDS):
-        model = shape_inference.infer_shapes(model, data_prop=True)
+        try:
+            model = shape_inference.infer_shapes(model, data_prop=True)
+        except (shape_inference.InferenceError, ValueError, RuntimeError):
+            break  # onnx gives up on the whole model; what is known until then stands
         if not _Settler(opsets).settle(model.graph, {}):
             break
     return model

@@ -36,10 +36,17 @@ def infer_all(model: Model, proto: onnx.ModelProto, raw: bytes) -> None:
     subject = raw if whole else _skeleton(model, proto).SerializeToString()
     try:
         inferred = _infer(subject, strict=True)
-    except shape_inference.InferenceError as error:
+    except _GIVES_UP as error:
         _second_opinion(model, raw, str(error))
-        inferred = _infer(subject, strict=False)
+        try:
+            inferred = _infer(subject, strict=False)
+        except _GIVES_UP:
+            inferred = proto  # what the file declares is then all that is known
     _take_types(model.graph, inferred.graph)
+
+
+_GIVES_UP = (shape_inference.InferenceError, ValueError, RuntimeError)
+"""What onnx raises: the first on purpose, the others where it did not expect what it found."""
 
 
 def _infer(subject: bytes, *, strict: bool) -> onnx.ModelProto:

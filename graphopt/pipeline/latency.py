@@ -92,6 +92,6 @@ def _session(model: Path, label: str, settings: Settings) -> Any:
     try:
         renamed, folder = with_unique_names(model)
         options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(folder))
-        return onnxruntime.InferenceSession(renamed, options, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(renamed, options, providers=["CPUExecutionProvider"], enable_fallback=0)
     except Exception as error:  # onnxruntime's exceptions share no base class of their own
         raise load_refusal(error, label) from None
