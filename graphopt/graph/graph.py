@@ -86,7 +86,7 @@ class Node:
     """One operator. `inputs` and `outputs` hold None where an optional one is absent.
 
     Change inputs through `set_input` and outputs through `Graph`, so that the use-def index stays right.
-    `order` sorts nodes that do not depend on each other.
+    `order` sorts nodes that do not depend on each other; `has_bodies` is set when the node enters a graph.
     """
 
     __slots__ = (
@@ -94,6 +94,7 @@ class Node:
         "doc_string",
         "domain",
         "graph",
+        "has_bodies",
         "inputs",
         "metadata",
         "name",
@@ -124,6 +125,7 @@ class Node:
         self.metadata: dict[str, str] = {}
         self.graph: Graph | None = None
         self.order = 0
+        self.has_bodies = False
 
     def input(self, index: int) -> Value | None:
         """The input at this place, None where absent."""
@@ -162,10 +164,6 @@ class Node:
                 yield from attribute.graphs
 
     @property
-    def has_bodies(self) -> bool:
-        return bool(self.attributes) and any(a.is_graph for a in self.attributes.values())
-
-    @property
     def label(self) -> str:
         """How messages name this node: its name, or its operator and first output where it has none."""
         first = next((o.name for o in self.outputs if o is not None), "")
@@ -202,6 +200,7 @@ class Graph:
     def add_node(self, node: Node, order: int | None = None) -> Node:
         """Put a node into this graph. `order` is that of the node that it stands in for; the end if not given."""
         node.graph = self
+        node.has_bodies = bool(node.attributes) and any(a.is_graph for a in node.attributes.values())
         if order is None:
             node.order = self._next_order
         else:
@@ -216,8 +215,9 @@ class Graph:
             if value is not None:
                 value.producer = node
                 value.graph = self
-        for body in node.bodies:
-            body.parent = node
+        if node.has_bodies:
+            for body in node.bodies:
+                body.parent = node
         return node
 
     def remove_node(self, node: Node) -> None:
@@ -229,8 +229,9 @@ class Graph:
             if value is not None and value.producer is node:
                 value.producer = None
                 value.constant = None
-        for body in node.bodies:
-            body.release()
+        if node.has_bodies:
+            for body in node.bodies:
+                body.release()
         del self.nodes[node]
         node.graph = None
 
@@ -298,15 +299,17 @@ class Graph:
         """Every node here and in bodies, each node before the nodes of its bodies."""
         for node in self.nodes:
             yield node
-            for body in node.bodies:
-                yield from body.all_nodes()
+            if node.has_bodies:
+                for body in node.bodies:
+                    yield from body.all_nodes()
 
     def all_graphs(self) -> Iterator[Graph]:
         """This graph and every body below it."""
         yield self
         for node in self.nodes:
-            for body in node.bodies:
-                yield from body.all_graphs()
+            if node.has_bodies:
+                for body in node.bodies:
+                    yield from body.all_graphs()
 
     def contains(self, inner: Graph) -> bool:
         """Whether `inner` is this graph or a body somewhere below it."""

@@ -55,7 +55,8 @@ def reads(node: Node) -> Iterable[Value]:
     for value in node.inputs:
         if value is not None:
             yield value
-    for body in node.bodies:
-        for inner in body.nodes:
-            yield from reads(inner)
-        yield from body.outputs
+    if node.has_bodies:
+        for body in node.bodies:
+            for inner in body.nodes:
+                yield from reads(inner)
+            yield from body.outputs

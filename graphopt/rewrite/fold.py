@@ -21,6 +21,9 @@ from graphopt.rewrite.evaluate_nodes import evaluate
 EVALUATION_LIMIT = 64 << 20
 """Bytes of one value beyond which it is not even evaluated, unless the allowance itself is larger."""
 
+AT_ONCE = 1000
+"""Nodes whose outputs one session evaluates: the cost of opening a session grows faster than its graph."""
+
 NEVER_FOLDED = frozenset({"DequantizeLinear", "Constant", "Dropout"})
 """Integers behind DequantizeLinear are what a quantized model is for; Dropout may draw random numbers."""
 
@@ -204,21 +207,22 @@ def _freed(node: Node, constant: dict[Node, int]) -> int:
 
 def _materialize(chosen: list[Node], constant: dict[Node, int], model: Model) -> set[Node]:
     """Evaluate and replace; returns the nodes that ONNX Runtime could not evaluate."""
-    wanted = [v for n in chosen for v in n.outputs if v is not None and v.is_used]
-    results = evaluate(_needed(chosen, constant), wanted, model)
     failed: set[Node] = set()
-    for node in chosen:
-        outputs = [v for v in node.outputs if v is not None and v.is_used]
-        if node.graph is None:
-            continue
-        if all(v in results for v in outputs):
-            _replace(node, {v: Tensor.of(results[v]) for v in outputs}, model)
-        else:
-            failed.add(node)
+    position = {n: i for i, n in enumerate(constant)}
+    for start in range(0, len(chosen), AT_ONCE):
+        some = [n for n in chosen[start : start + AT_ONCE] if n.graph is not None]
+        wanted = [v for n in some for v in n.outputs if v is not None and v.is_used]
+        results = evaluate(_needed(some, constant, position), wanted, model)
+        for node in some:
+            outputs = [v for v in node.outputs if v is not None and v.is_used]
+            if all(v in results for v in outputs):
+                _replace(node, {v: Tensor.of(results[v]) for v in outputs}, model)
+            else:
+                failed.add(node)
     return failed
 
 
-def _needed(chosen: Iterable[Node], constant: dict[Node, int]) -> list[Node]:
+def _needed(chosen: Iterable[Node], constant: dict[Node, int], position: dict[Node, int]) -> list[Node]:
     """The chosen nodes and the constant nodes behind them, in execution order."""
     needed: set[Node] = set()
     pending = list(chosen)
@@ -228,7 +232,7 @@ def _needed(chosen: Iterable[Node], constant: dict[Node, int]) -> list[Node]:
             continue
         needed.add(node)
         pending.extend(p for p in _feeding(node, constant, needed))
-    return [n for n in constant if n in needed]
+    return sorted(needed, key=lambda n: position[n])
 
 
 def _replace(node: Node, results: dict[Value, Tensor], model: Model) -> None:

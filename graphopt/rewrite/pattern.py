@@ -113,7 +113,9 @@ class PatternCompiler:
             held = state.shared if is_shared else state.nodes
             marks = len(state.interior)
             held[node] = None
-            state.interior.extend(v for v, p in zip(values, private, strict=True) if p and v is not None and not is_shared)
+            state.interior.extend(
+                v for v, p in zip(values, private, strict=True) if p and v is not None and not is_shared
+            )
             names = [(n, v) for n, v in zip(targets, values, strict=True) if n is not None]
             if _bind_all(names, state, lambda: any(m(node, state, proceed) for m in matchers)):
                 return True
@@ -123,9 +125,7 @@ class PatternCompiler:
 
         return run
 
-    def _may_be_private(
-        self, values: list[Value | None], private: list[bool], targets: tuple[str | None, ...]
-    ) -> bool:
+    def _may_be_private(self, values: list[Value | None], private: list[bool], targets: tuple[str | None, ...]) -> bool:
         for value, is_private, name in zip(values, private, targets, strict=True):
             if value is None or not is_private:
                 continue
@@ -319,12 +319,24 @@ def _match_inputs(
 def _match_values(
     inputs: list[InputMatcher], values: list[Value | None], node: Node, state: State, proceed: Continue
 ) -> bool:
-    def step(position: int) -> bool:
-        if position == len(inputs):
-            return proceed()
-        return inputs[position](values[position], node, state, lambda: step(position + 1))
+    return _match_from(0, inputs, values, node, state, proceed)
 
-    return step(0)
+
+def _match_from(
+    position: int,
+    inputs: list[InputMatcher],
+    values: list[Value | None],
+    node: Node,
+    state: State,
+    proceed: Continue,
+) -> bool:
+    # not an inner function that calls itself: such a one is a cycle, which only the garbage collector frees
+    if position == len(inputs):
+        return proceed()
+    others = position + 1
+    return inputs[position](
+        values[position], node, state, lambda: _match_from(others, inputs, values, node, state, proceed)
+    )
 
 
 def _groupings(node: Node, count: int, graph: Graph) -> Iterator[tuple[list[Value | None], list[Node]]]:
@@ -371,17 +383,19 @@ def _match_dims(
         if after:
             pairs.extend(zip(dims[-after:], found[-after:], strict=True))
 
-    def step(position: int) -> bool:
-        if position == len(pairs):
-            return proceed()
-        dim, size = pairs[position]
-        if dim.kind == "size" and not state.same(dim.size, size):
-            return False
-        if dim.name is not None:
-            return state.bind(dim.name, size, lambda: step(position + 1))
-        return step(position + 1)
+    return _match_pairs(0, pairs, state, proceed)
 
-    return step(0)
+
+def _match_pairs(position: int, pairs: list[tuple[t.DimPattern, Any]], state: State, proceed: Continue) -> bool:
+    if position == len(pairs):
+        return proceed()
+    dim, size = pairs[position]
+    if dim.kind == "size" and not state.same(dim.size, size):
+        return False
+    others = position + 1
+    if dim.name is not None:
+        return state.bind(dim.name, size, lambda: _match_pairs(others, pairs, state, proceed))
+    return _match_pairs(others, pairs, state, proceed)
 
 
 def _number(pattern: t.Number) -> InputMatcher:
