@@ -17,6 +17,7 @@ from graphopt.backends.profiles import complete, observed
 from graphopt.data.sample import Sample
 from graphopt.errors import BackendError, ModelError
 from graphopt.graph.accounting import account
+from graphopt.graph.collection import collection_paused
 from graphopt.graph.files import whole_file
 from graphopt.graph.load import Overridable, load
 from graphopt.graph.model import Model
@@ -87,6 +88,11 @@ def compile_model(source: Path, output: Path, options: Options) -> CompileResult
     Raises:
         GraphoptError: of the kind that says what went wrong; nothing was written then.
     """
+    with collection_paused():
+        return _compile(source, output, options)
+
+
+def _compile(source: Path, output: Path, options: Options) -> CompileResult:
     started = time.perf_counter()
     rules = load_rules(options.rules, options.skip)
     backends = _ready(options.targets)
