@@ -15,7 +15,7 @@ def check(
         str | None,
         typer.Option(
             metavar="SOURCE",
-            help="Samples: .npz or .npy, a folder of them, Polygraphy's .json, or FILE.py[:FUNCTION]. Made if not said.",
+            help="Samples: .npz or .npy, a folder of them, Polygraphy's .json or FILE.py[:FUNCTION]. Made if left out.",
         ),
     ] = None,
     shape: Annotated[

@@ -106,17 +106,19 @@ def read_arrays(path: Path, interface: Interface) -> dict[str, Array]:
         DataError: the file cannot be read, holds Python objects, or is a .npy and the model has several inputs.
     """
     try:
-        loaded = np.load(path, allow_pickle=False, mmap_mode="r" if path.suffix.lower() == ".npy" else None)
-        if isinstance(loaded, np.ndarray):
-            return {_only_input(path, interface): loaded}
-        with loaded as archive:
-            return {key: archive[key] for key in archive.files}
+        if path.suffix.lower() == ".npy":
+            return {_only_input(path, interface): np.load(path, mmap_mode="r", allow_pickle=False)}
+        with path.open("rb") as stream:
+            loaded = np.load(stream, allow_pickle=False)
+            if isinstance(loaded, np.ndarray):
+                return {_only_input(path, interface): loaded}
+            return {key: loaded[key] for key in loaded.files}
     except _UNREADABLE as error:
         raise _refusal(path, error) from None
 
 
 def _refusal(path: Path, error: BaseException) -> DataError:
-    if "allow_pickle" in str(error):
+    if "allow_pickle" in str(error) or "Python objects" in str(error):
         return DataError(
             "the file holds Python objects, which are never loaded, or is no numpy file",
             where=str(path),

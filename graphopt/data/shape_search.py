@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from math import prod
 
 from graphopt.data.candidates import Candidates, is_batch, proposals
 from graphopt.data.dims import UNRANKED_SHAPES, DynamicDims, Shapes, Sizes
 from graphopt.data.facts import Range
 from graphopt.errors import DataError
 
-MAX_ELEMENTS = 1 << 24
-"""No made input is larger: what fails at 16 million elements will not be saved by more."""
+MAX_ELEMENTS = 1 << 22
+"""Of all inputs together, unless the first proposal is larger: what fails at 4 million will not be saved by more."""
 
 MAX_MOVES = 6
 """How many other sizes are tried for one group of dimensions."""
@@ -46,11 +47,14 @@ class ShapeSearch:
         """
         reason: str | None = None
         tried = 0
+        limit: int | None = None
         for sizes in proposals(self.candidates, self.dims):
+            shapes = self.dims.shapes(sizes)
+            limit = _limit(shapes) if limit is None else limit
+            if shapes is None or _elements(shapes) > limit:
+                continue
             for integers in integer_ranges:
-                assignment = self.assignment(sizes, integers)
-                if assignment is None:
-                    continue
+                assignment = Assignment(shapes, integers)
                 refused = self.judge(assignment)
                 if refused is None:
                     return sizes, assignment
@@ -69,6 +73,7 @@ class ShapeSearch:
         Groups of dimensions are moved together, the largest first, and every move that the model takes is kept.
         """
         sizes, accepted, left = dict(base), None, self.tries
+        limit = _limit(self.dims.shapes(base))
         moved: set[str] = set()
         refused: set[frozenset[str]] = set()
         for group in self._groups([key for key in self.dims.keys if len(self.candidates[key]) > 1]):
@@ -76,10 +81,11 @@ class ShapeSearch:
             if not still or frozenset(still) in refused:
                 continue
             for trial in self._moves(sizes, still):
-                assignment = self.assignment(trial, integers)
-                if assignment is None or left == 0:
+                shapes = self.dims.shapes(trial)
+                if shapes is None or _elements(shapes) > limit or left == 0:
                     continue
                 left -= 1
+                assignment = Assignment(shapes, integers)
                 if self.judge(assignment) is None:
                     sizes, accepted = trial, assignment
                     moved.update(still)
@@ -87,13 +93,6 @@ class ShapeSearch:
             else:
                 refused.add(frozenset(still))
         return accepted, tuple(self._fixed_note(key, base) for key in self.dims.keys if key not in moved)
-
-    def assignment(self, sizes: Sizes, integers: Range) -> Assignment | None:
-        """What follows from the sizes; None where it is impossible or too large."""
-        shapes = self.dims.shapes(sizes)
-        if shapes is None or any(_elements(shape) > MAX_ELEMENTS for shape in shapes.values()):
-            return None
-        return Assignment(shapes, integers)
 
     def _groups(self, keys: list[str]) -> Iterator[list[str]]:
         leading = [key for key in keys if key in self.dims.places and is_batch(self.dims.places[key])]
@@ -119,8 +118,9 @@ class ShapeSearch:
         return f"{what} is dynamic, but the model was found to run at {size} only"
 
 
-def _elements(shape: tuple[int, ...]) -> int:
-    elements = 1
-    for size in shape:
-        elements *= size
-    return elements
+def _elements(shapes: Shapes) -> int:
+    return sum(prod(shape) for shape in shapes.values())
+
+
+def _limit(first: Shapes | None) -> int:
+    return max(MAX_ELEMENTS, 4 * _elements(first or {}))
