@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -19,7 +19,7 @@ class Progress(Protocol):
     """What shows tasks: a terminal, a notebook, or nothing."""
 
     @contextmanager
-    def task(self, title: str, total: int | None = None) -> Iterator[Task]:
+    def task(self, title: str, total: int | None = None) -> Generator[Task]:
         """Show a task for as long as the block runs."""
         ...
 
@@ -33,7 +33,7 @@ class SilentProgress:
     """Shows nothing."""
 
     @contextmanager
-    def task(self, title: str, total: int | None = None) -> Iterator[Task]:
+    def task(self, title: str, total: int | None = None) -> Generator[Task]:
         yield _SilentTask()
 
 

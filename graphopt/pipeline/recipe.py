@@ -8,7 +8,7 @@ import tomllib
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -76,14 +76,20 @@ def parse_recipe(text: str, name: str, where: str) -> Recipe:
     for key in content:
         if key not in KEYS:
             raise RecipeError(f"a recipe has no key {key!r}", where=where, help=_suggest(key, KEYS))
-    entries = content.get("pass", [])
-    if not isinstance(entries, list) or not entries or not all(isinstance(e, dict) for e in entries):
+    entries = _entries(content.get("pass"))
+    if not entries:
         raise RecipeError("the recipe lists no passes", where=where, help='begin each with [[pass]] and use = "NAME"')
     rounds = content.get("rounds", 1)
     if not isinstance(rounds, int) or not 1 <= rounds <= 100:
         raise RecipeError(f"rounds is {rounds!r}", where=where, help="rounds is a whole number from 1 to 100")
     passes = tuple(_pass(entry, f"{where}, pass {i}") for i, entry in enumerate(entries, 1))
     return Recipe(name, str(content.get("description", "")), passes, rounds)
+
+
+def _entries(value: Any) -> list[dict[str, Any]]:
+    """The tables of an array of tables; none where it is anything else."""
+    entries = cast("list[Any]", value) if isinstance(value, list) else []
+    return entries if all(isinstance(entry, dict) for entry in entries) else []
 
 
 def _pass(entry: dict[str, Any], where: str) -> Pass:

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from graphopt.graph.attributes import Attribute
+from graphopt.graph.graph import Value
 from graphopt.lang import tree as t
 from graphopt.lang.evaluate import Bindings, compile_expression
 from graphopt.lang.operators import split_operator
-from graphopt.lang.values import UNKNOWN, Decline, Symbol, as_truth
+from graphopt.lang.values import UNKNOWN, Decline, Symbol, as_truth, is_list
 
 
 @dataclass(eq=False)
@@ -115,7 +116,7 @@ def _node_call(expression: t.NodeCall, outputs: int) -> Emit:
         names: list[str] = []
         for emit, hint in zip(arguments, hints, strict=True):
             value = emit(bindings, plan)
-            spread = hint != "constant" and isinstance(value, tuple) and _is_variadic(value)
+            spread = hint != "constant" and _is_variadic(value)
             inputs.extend(value if spread else (value,))
             names.extend([hint] * (len(value) if spread else 1))
         captured: dict[str, Attribute] = bindings[rest] if rest is not None else {}
@@ -129,7 +130,5 @@ def _node_call(expression: t.NodeCall, outputs: int) -> Emit:
     return run
 
 
-def _is_variadic(value: tuple[Any, ...]) -> bool:
-    from graphopt.graph.graph import Value
-
-    return bool(value) and all(v is None or isinstance(v, Value) for v in value)
+def _is_variadic(value: Any) -> bool:
+    return is_list(value) and bool(value) and all(v is None or isinstance(v, Value) for v in value)
