@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container, Mapping
 from typing import TYPE_CHECKING, Any
 
 from graphopt.graph.attributes import Attribute
@@ -24,11 +24,21 @@ def attribute_matcher(pattern: t.NodePattern, op_type: str, opset: int, domain: 
     A literal for an attribute that this opset does not have yet holds: attributes are added with defaults that
     keep what the operator did before.
     """
-    mentioned = {a.name: a for a in pattern.attributes}
     defaults = {a.name: attribute_default(op_type, opset, a.name, domain) for a in pattern.attributes}
     known = {a.name for a in pattern.attributes if attribute_kind(op_type, opset, a.name, domain) is not None}
-    literals = {a.name: literal_value(a.literal) for a in pattern.attributes if a.literal is not None}
-    variables = [a for a in pattern.attributes if a.variable is not None]
+    fits_others = _others(pattern, op_type, opset, domain)
+    fits_literals = _literals(pattern, defaults, known)
+    bind = _binder(pattern, defaults)
+
+    def run(node: Node, state: State, proceed: Continue) -> bool:
+        return fits_others(node) and fits_literals(node) and bind(0, node, state, proceed)
+
+    return run
+
+
+def _others(pattern: t.NodePattern, op_type: str, opset: int, domain: str) -> Callable[[Node], bool]:
+    """Whether the attributes that the pattern does not mention say nothing, or may say what they like."""
+    mentioned = {a.name for a in pattern.attributes}
     rest = pattern.rest
 
     def fits(node: Node) -> bool:
@@ -39,12 +49,29 @@ def attribute_matcher(pattern: t.NodePattern, op_type: str, opset: int, domain: 
                 default = attribute_default(op_type, opset, name, domain)
                 if default is None or not same_attribute(attribute.value, default):
                     return False
+        return True
+
+    return fits
+
+
+def _literals(pattern: t.NodePattern, defaults: Mapping[str, Any], known: Container[str]) -> Callable[[Node], bool]:
+    literals = {a.name: literal_value(a.literal) for a in pattern.attributes if a.literal is not None}
+
+    def fits(node: Node) -> bool:
         for name, wanted in literals.items():
             if name in known or name in node.attributes:
                 found = node.attribute(name, defaults[name])
                 if found is None or not same_attribute(found, wanted):
                     return False
         return True
+
+    return fits
+
+
+def _binder(pattern: t.NodePattern, defaults: Mapping[str, Any]) -> Callable[[int, Node, State, Continue], bool]:
+    mentioned = {a.name for a in pattern.attributes}
+    variables = [a for a in pattern.attributes if a.variable is not None]
+    rest = pattern.rest
 
     def bind(position: int, node: Node, state: State, proceed: Continue) -> bool:
         if position == len(variables):
@@ -59,10 +86,7 @@ def attribute_matcher(pattern: t.NodePattern, op_type: str, opset: int, domain: 
         assert wanted.variable is not None
         return state.bind(wanted.variable, found, lambda: bind(position + 1, node, state, proceed))
 
-    def run(node: Node, state: State, proceed: Continue) -> bool:
-        return fits(node) and bind(0, node, state, proceed)
-
-    return run
+    return bind
 
 
 def bind_rest(name: str, attributes: dict[str, Attribute], state: State, proceed: Continue) -> bool:

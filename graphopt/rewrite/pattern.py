@@ -231,9 +231,10 @@ class PatternCompiler:
                 return is_optional and state.bind(name, None, proceed)
             if is_const and value.constant is None:
                 return False
-            if fits_type is None:
+            fits = fits_type
+            if fits is None:
                 return state.bind(name, value, proceed)
-            return state.bind(name, value, lambda: fits_type(value, state, proceed))
+            return state.bind(name, value, lambda: fits(value, state, proceed))
 
         def descend(value: Value | None, _node: Node, state: State, proceed: Continue) -> bool:
             if value is None:
