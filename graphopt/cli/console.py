@@ -53,11 +53,10 @@ def emit(document: Mapping[str, Any]) -> None:
 
 
 def console() -> Console:
-    """A rich console on stdout. Text is shown as it is: names in a model may look like markup."""
-    from rich.console import Console
+    """A rich console on stdout."""
+    from graphopt.report.tables import PlainConsole
 
-    width = None if sys.stdout.isatty() else WIDTH
-    return Console(file=sys.stdout, markup=False, highlight=False, emoji=False, width=width)
+    return PlainConsole(sys.stdout, width=None if sys.stdout.isatty() else WIDTH)
 
 
 def progress() -> Progress:
@@ -124,9 +123,10 @@ class _BarTask:
 
 
 def _bars() -> Bars:
-    from rich.console import Console
     from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as Bars
+
+    from graphopt.report.tables import PlainConsole
 
     return Bars(
         SpinnerColumn(),
@@ -134,7 +134,7 @@ def _bars() -> Bars:
         BarColumn(bar_width=24),
         TextColumn("{task.fields[note]}", markup=False),
         TimeElapsedColumn(),
-        console=Console(file=sys.stderr, markup=False, highlight=False, emoji=False),
+        console=PlainConsole(sys.stderr),
         transient=True,
         # Bars start in a thread of their own: to replace sys.stdout there would undo what catches an exporter's noise.
         redirect_stdout=False,

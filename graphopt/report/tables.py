@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import IO
 
 from rich import box
 from rich.console import Console
@@ -12,6 +13,16 @@ from graphopt.report.text import printable
 
 SHOWN = 20
 """Rows of a table that grows with the model; the rest are counted, and are all in the JSON."""
+
+
+class PlainConsole(Console):
+    """A console that shows text as it is (names in a model may look like markup), and lets a closed pipe be known."""
+
+    def __init__(self, file: IO[str], width: int | None = None) -> None:
+        super().__init__(file=file, markup=False, highlight=False, emoji=False, width=width)
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
 
 
 def table(
