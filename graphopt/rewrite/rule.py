@@ -12,7 +12,7 @@ from graphopt.lang import tree as t
 from graphopt.lang.evaluate import Compute, compile_expression
 from graphopt.lang.names import names_in
 from graphopt.lang.operators import split_operator
-from graphopt.lang.values import UNKNOWN, Decline, as_truth
+from graphopt.lang.values import UNKNOWN, Decline, as_truth, is_list
 from graphopt.rewrite.emit import Unsettled, compile_rewrites
 from graphopt.rewrite.mark import was_made_by
 from graphopt.rewrite.pattern import PatternCompiler, State
@@ -49,6 +49,7 @@ class CompiledRule:
         self._conditions: list[Compute] = [compile_expression(c) for c in conditions]
         self._emit = compile_rewrites(rule)
         self._once = rule.order == "once"
+        self._targets = frozenset(n for m in rule.matches for n in m.targets if n)
 
     def match(self, root: Node, model: Model) -> State | None:
         """The first way in which the rule applies at this root, its plan included; None where it does not apply."""
@@ -72,7 +73,7 @@ class CompiledRule:
         return any(statement(n, -1, state, lambda: self._match_others(position + 1, state)) for n in candidates)
 
     def _conclude(self, state: State) -> bool:
-        if not _is_private(state):
+        if not _is_private(state, self._targets):
             return False
         names = set(state.bindings)
         try:
@@ -102,10 +103,16 @@ class CompiledRule:
         return True
 
 
-def _is_private(state: State) -> bool:
-    """No value inside the match is read outside it."""
+def _is_private(state: State, targets: frozenset[str]) -> bool:
+    """No value inside the match is read outside it, nor bound as one of its inputs, which the rewrite may read."""
     nodes = state.nodes
-    return all(not v.output_slots and all(user in nodes for user in v.uses) for v in state.interior)
+    if not all(not v.output_slots and all(user in nodes for user in v.uses) for v in state.interior):
+        return False
+    return not any(_is_among(v, state.interior) for n, v in state.bindings.items() if n not in targets)
+
+
+def _is_among(bound: Any, values: list[Value]) -> bool:
+    return any(v in values for v in bound) if is_list(bound) else bound in values
 
 
 def _consumers(value: Value, distance: int) -> list[Node]:

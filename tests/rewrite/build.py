@@ -1,0 +1,43 @@
+"""Rules and graphs from text, applied to each other under every check."""
+
+from __future__ import annotations
+
+from graphopt.lang import tree
+from graphopt.lang.check import check
+from graphopt.lang.parse import parse
+from tests.rules.case import model_of
+from tests.rules.oracle import assert_same_results
+from tests.rules.rewriting import Rewritten, rewrite
+from tests.rules.structure import structure
+from tests.rules.weights import samples
+
+
+def rules_of(text: str) -> tuple[tree.Rule, ...]:
+    """The rules of a text that holds."""
+    file = parse(text, "test.rules")
+    check([file])
+    return file.rules
+
+
+def rule_of(sections: str, head: str = "rule tested:") -> tree.Rule:
+    """One rule from its sections."""
+    (rule,) = rules_of(f'{head}\n"A rule of a test."\n{sections}')
+    return rule
+
+
+def apply(rules: str, graph: str, opset: int = 17) -> Rewritten:
+    """Apply rules to a graph, both as text, and check that the numbers stay."""
+    before = model_of(graph, opset)
+    after = rewrite(before, rules_of(rules))
+    assert_same_results(before, after.model, samples(before), "real")
+    return after
+
+
+def shown(after: Rewritten) -> str:
+    """The structure of the result."""
+    return structure(after.model)
+
+
+def expected(graph: str, opset: int = 17) -> str:
+    """The structure of a graph in text; a name that nothing defines is a constant."""
+    return structure(model_of(graph, opset, complete=False))

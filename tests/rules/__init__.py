@@ -1,0 +1,1 @@
+"""Rules against graphs: one text file a rule, found by itself."""
