@@ -133,9 +133,9 @@ def _sum(items: Any) -> Any:
 
 @function("all(list) -> bool", takes_unknown=True)
 def _all(items: Any) -> Any:
-    """Whether every item is true; elements of a constant count as items."""
-    if items is UNKNOWN:
-        return UNKNOWN
+    """Whether every item is true; elements of a constant count as items. Of one truth, that truth."""
+    if items is UNKNOWN or isinstance(items, bool):
+        return items
     if isinstance(items, (Constant, Value)):
         return bool(constant_of(items).array.all())
     return conjunction(items)

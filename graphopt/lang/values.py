@@ -127,7 +127,8 @@ def round_to(constant: Constant, dtype: DType) -> Array:
 
 
 def equal(left: Any, right: Any) -> Truth:
-    """Whether two values are provably equal, provably different, or neither."""
+    """Whether two values are provably equal, provably different, or neither. A constant equals a number if every
+    element does."""
     if left is UNKNOWN or right is UNKNOWN:
         return UNKNOWN
     if left is None or right is None:
@@ -139,6 +140,8 @@ def equal(left: Any, right: Any) -> Truth:
     if isinstance(left, (Constant, Value)) or isinstance(right, (Constant, Value)):
         if isinstance(left, Value) and isinstance(right, Value) and left is right:
             return True
+        if isinstance(left, (int, float)) or isinstance(right, (int, float)):
+            return bool((constant_of(left).array == constant_of(right).array).all())
         return bool(np.array_equal(constant_of(left).array, constant_of(right).array))
     return bool(left == right)
 

@@ -36,10 +36,10 @@ def _values(spec: TensorSpec, random: np.random.Generator, sizes: dict[str, int]
     assert spec.dtype is not None
     shape = [d if isinstance(d, int) else sizes.get(d or "", 2) for d in spec.shape]
     if spec.dtype is DType.bool:
-        return random.random(shape) < 0.5
+        return np.asarray(random.random(shape) < 0.5)
     if spec.dtype.is_integer:
-        return random.integers(0, 5, shape).astype(spec.dtype.numpy)
-    return random.standard_normal(shape).astype(spec.dtype.numpy)
+        return np.asarray(random.integers(0, 5, shape), spec.dtype.numpy)
+    return np.asarray(random.standard_normal(shape), spec.dtype.numpy)
 
 
 def compiled(

@@ -1,0 +1,245 @@
+"""Constants in all their forms, inputs that are absent, and what must not be folded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from graphopt.graph.load import from_proto
+from graphopt.rewrite.fold import fold_graph
+from tests.traps.compiling import compiled, operators, parsed
+
+HEAD = '<ir_version: 8, opset_import: ["" : 17]>'
+
+FORMS: dict[str, Any] = {
+    "value": helper.make_tensor("", TensorProto.FLOAT, [2], [0.1, 2.0]),
+    "value_float": 0.1,
+    "value_floats": [0.1, 2.0],
+    "value_int": 3,
+    "value_ints": [3, -4],
+    "value_string": "a",
+    "value_strings": ["a", "b"],
+}
+
+TYPES = {"value_i": TensorProto.INT64, "value_s": TensorProto.STRING}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_each_form_of_constant_has_its_type(tmp_path: Path, form: str) -> None:
+    """Float forms are float32 and integer forms int64; lists have rank 1, single values rank 0."""
+    dtype = TYPES.get(form[:7], TensorProto.FLOAT)
+    shape = [2] if form == "value" or form.endswith("s") else []
+    nodes = [
+        helper.make_node("Constant", [], ["k"], **{form: FORMS[form]}),
+        helper.make_node("Identity", ["k"], ["i"]),
+        helper.make_node("Identity", ["x"], ["t"]),
+        helper.make_node("Equal" if dtype == TensorProto.STRING else "Mul", ["t", "i"], ["y"]),
+        helper.make_node("Identity", ["i"], ["shown"]),
+    ]
+    made = TensorProto.BOOL if dtype == TensorProto.STRING else dtype
+    graph = helper.make_graph(
+        nodes,
+        "forms",
+        [helper.make_tensor_value_info("x", dtype, ["n", 2])],
+        [helper.make_tensor_value_info("y", made, ["n", 2]), helper.make_tensor_value_info("shown", dtype, shape)],
+    )
+    model = helper.make_model(graph, ir_version=9, opset_imports=[helper.make_opsetid("", 19)])
+    text = np.array([["a", "b"], ["c", "a"]], object)
+    feeds = [{"x": text}] if dtype == TensorProto.STRING else None
+    after = compiled(model, tmp_path, feeds=feeds, reference=dtype != TensorProto.STRING)
+    assert operators(after) in (["Mul"], ["Equal"])
+
+
+def test_a_sparse_constant_stays(tmp_path: Path) -> None:
+    values = helper.make_tensor("v", TensorProto.FLOAT, [2], [5.0, 6.0])
+    indices = helper.make_tensor("i", TensorProto.INT64, [2], [1, 3])
+    nodes = [
+        helper.make_node("Constant", [], ["k"], sparse_value=helper.make_sparse_tensor(values, indices, [4])),
+        helper.make_node("Add", ["x", "k"], ["y"]),
+    ]
+    x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, [4]) for name in "xy")
+    model = helper.make_model(
+        helper.make_graph(nodes, "sparse", [x], [y]), ir_version=8, opset_imports=[helper.make_opsetid("", 17)]
+    )
+    after = compiled(model, tmp_path, reference=False)
+    assert [n.op_type for n in after.graph.node] == ["Constant", "Add"]
+
+
+ABSENT = {
+    "Conv without a bias": """
+        main (float[1,1,2,2] x) => (float[1,2,2,2] y)
+        <float[2,1,1,1] w = {2, 3},
+         float[2] s = {3, 1}, float[2] b = {4, 5}, float[2] m = {1, 2}, float[2] v = {1, 2}> {
+            a = Conv(x, w, "")
+            y = BatchNormalization(a, s, b, m, v)
+        }""",
+    "Clip without a lower bound": 'main (float[n,3] x) => (float[n,3] y) <float h = {0.5}> { y = Clip(x, "", h) }',
+    "Clip of a constant": """
+        main (float[3] x) => (float[3] y) <float[3] w = {-1, 0, 1}, float h = {0.5}> {
+            c = Clip(w, "", h)
+            y = Add(x, c)
+        }""",
+    "Resize without a region": """
+        main (float[1,1,2,2] x) => (float[1,1,4,4] y) <float[4] s = {1, 1, 2, 2}> {
+            y = Resize<mode = "nearest">(x, "", s)
+        }""",
+    "Resize to sizes": """
+        main (float[1,1,2,2] x) => (float[1,1,3,5] y) <int64[4] s = {1, 1, 3, 5}> {
+            t = Identity(s)
+            y = Resize<mode = "nearest">(x, "", "", t)
+        }""",
+    "Slice without axes": """
+        main (float[4,4] x) => (float[2,4] y) <int64[1] b = {0}, int64[1] e = {4}, int64[1] s = {2}> {
+            y = Slice(x, b, e, "", s)
+        }""",
+    "Pad without a value": """
+        main (float[1,1,2,2] x) => (float[1,1,4,4] y)
+        <int64[8] p = {0,0,1,1,0,0,1,1}, float[1,1,1,1] w = {2}> {
+            a = Pad(x, p, "")
+            y = Conv(a, w)
+        }""",
+    "Dropout without a ratio": """
+        main (float[n,3] x) => (float[n,3] y) <bool t = {0}> {
+            a = Dropout(x, "", t)
+            y = Relu(a)
+        }""",
+    "an LSTM without its first output": """
+        main (float[2,1,2] x) => (float[1,1,1] y)
+        <float[1,4,2] w = {1,2,3,4,5,6,7,8}, float[1,4,1] r = {1,2,3,4}> {
+            i = Identity(x)
+            "", y = LSTM<hidden_size = 1>(i, w, r, "", "", "", "", "")
+        }""",
+}
+
+
+@pytest.mark.parametrize("case", ABSENT)
+def test_an_absent_input_is_no_input(tmp_path: Path, case: str) -> None:
+    after = compiled(f"{HEAD} {ABSENT[case]}", tmp_path, tolerance=2e-5)
+    assert "BatchNormalization" not in operators(after)
+
+
+LIFTED = [("x[] * c[1]", "float x", "float[1] y"), ("c[1,1] * x[n]", "float[n] x", "float[1,n] y")]
+
+
+@pytest.mark.parametrize("operator", ["Mul", "Add", "Div"])
+@pytest.mark.parametrize(("case", "given", "made"), LIFTED, ids=[c[0] for c in LIFTED])
+def test_a_constant_of_one_element_lifts_the_rank(
+    tmp_path: Path, case: str, given: str, made: str, operator: str
+) -> None:
+    rank = "1,1" if "1,1" in case else "1"
+    compiled(
+        f"""{HEAD}
+        main ({given}) => ({made}) <float[{rank}] one = {{1}}> {{
+            a = Identity(x)
+            b = {operator}(a, one)
+            y = Identity(b)
+        }}""",
+        tmp_path,
+    )
+
+
+def test_a_reshape_that_lifts_a_scalar_stays(tmp_path: Path) -> None:
+    after = compiled(
+        f"{HEAD} main (float x) => (float[1] y) <int64[1] s = {{1}}> {{ a = Neg(x) y = Reshape(a, s) }}", tmp_path
+    )
+    assert operators(after) == ["Neg", "Reshape"]
+
+
+def test_random_numbers_are_drawn_anew_and_twice(tmp_path: Path) -> None:
+    """Two draws of equal attributes are two values, and none is a constant; without a seed nothing can be compared."""
+    model = parsed(f"""{HEAD}
+        main (float[50] x) => (float[50] y, float[50] z) <float[50] w = {{{",".join("0" * 50)}}}> {{
+            a = RandomNormalLike(x)
+            b = RandomNormalLike(x)
+            y = Sub(a, b)
+            c = RandomUniformLike(w)
+            d = RandomUniform<shape = [50]>()
+            e = Identity(c)
+            z = Sub(e, d)
+        }}""")
+    after = compiled(model, tmp_path, feeds=[])
+    assert operators(after) == [
+        "RandomNormalLike",
+        "RandomNormalLike",
+        "Sub",
+        "RandomUniformLike",
+        "RandomUniform",
+        "Sub",
+    ]
+
+
+def test_dequantized_weights_stay_integers(tmp_path: Path) -> None:
+    after = compiled(
+        f"""{HEAD}
+        main (float[n,2] x) => (float[n,2] y) <int8[2,2] w = {{1, 2, 3, 4}}, float s = {{0.5}}, int8 z = {{0}}> {{
+            d = DequantizeLinear(w, s, z)
+            y = MatMul(x, d)
+        }}""",
+        tmp_path,
+        reference=False,  # it has no DequantizeLinear before opset 19
+    )
+    assert operators(after) == ["DequantizeLinear", "MatMul"]
+
+
+def grown(shape: str) -> onnx.ModelProto:
+    return parsed(f"""{HEAD}
+        main (float[n] x) => (float[n] y) <int64[1] s = {{{shape}}}> {{
+            zeros = ConstantOfShape(s)
+            sum = ReduceSum<keepdims = 0>(zeros)
+            ones = Exp(zeros)
+            top = ReduceMax<keepdims = 0>(ones)
+            a = Add(x, sum)
+            b = Add(a, top)
+            y = Relu(b)
+        }}""")
+
+
+def test_what_a_large_constant_comes_down_to_is_folded_and_it_is_not(tmp_path: Path) -> None:
+    """32 MB of zeros on the way to two numbers: the numbers go into the file."""
+    model = grown(str(8 << 20))
+    after = compiled(model, tmp_path, reference=False)
+    assert operators(after) == ["Add", "Add", "Relu"]
+    assert after.ByteSize() < 1000
+
+
+@pytest.mark.parametrize(("budget", "nodes"), [(3999, ["ConstantOfShape", "Exp", "Mul"]), (4000, ["Mul"])], ids=str)
+def test_a_constant_may_outgrow_the_budget_by_nothing(tmp_path: Path, budget: int, nodes: list[str]) -> None:
+    """1000 float32 take 4000 bytes; the 8 bytes of the shape that they free count for them."""
+    model = parsed(f"""{HEAD}
+        main (float[n,1000] x) => (float[n,1000] y) <int64[1] s = {{1000}}> {{
+            zeros = ConstantOfShape(s)
+            ones = Exp(zeros)
+            y = Mul(x, ones)
+        }}""")
+    before = 8
+    after = compiled(model, tmp_path, fold_budget=budget - before)
+    assert operators(after) == nodes
+
+
+def test_folding_one_of_two_readers_frees_nothing() -> None:
+    """The weight stays for the second reader, which is no constant: so the transposed copy is all growth."""
+    text = f"""{HEAD}
+        main (float[10,100] x) => (float[10,100] y, float[10,10] z) <float[100,10] w = {{{",".join("1" * 1000)}}}> {{
+            t = Transpose(w)
+            y = Mul(x, t)
+            z = MatMul(x, w)
+        }}"""
+    for allowance, folded in ((7999, 0), (8000, 1)):
+        model = from_proto(parsed(text))
+        assert fold_graph(model, allowance)[0] == folded
+
+
+def test_a_weight_that_folding_frees_pays_for_its_successor() -> None:
+    text = f"""{HEAD}
+        main (float[10,100] x) => (float[10,100] y) <float[100,10] w = {{{",".join("1" * 1000)}}}> {{
+            t = Transpose(w)
+            y = Mul(x, t)
+        }}"""
+    model = from_proto(parsed(text))
+    assert fold_graph(model, 4000) == (1, [])
+    assert [v.name for v in model.graph.initializers] == ["t"]
