@@ -10,16 +10,21 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from contextlib import contextmanager
-from importlib.util import find_spec
 from typing import Annotated, Any
 
 import typer
 
+from graphopt.cli.check import check
+from graphopt.cli.compile import compile
 from graphopt.cli.console import emit, output_of_run, wants_json
+from graphopt.cli.export import export
+from graphopt.cli.inspect import inspect
 from graphopt.errors import EXIT_GOOD, EXIT_INPUT, EXIT_INTERRUPTED, GraphoptError, OutputError, UsageError
 from graphopt.report.text import printable
+
+VERBS = (compile, export, check, inspect)
 
 EXIT_BUG = 70
 EXIT_PIPE = 141
@@ -63,18 +68,9 @@ def application() -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback(invoke_without_command=True)(_main)
-    for verb in _verbs():
+    for verb in VERBS:
         app.command()(verb)
     return app
-
-
-def _verbs() -> list[Callable[..., None]]:
-    found: list[Callable[..., None]] = []
-    for name in ("compile", "export", "check", "inspect"):
-        if find_spec(f"graphopt.cli.{name}") is not None:
-            module = __import__(f"graphopt.cli.{name}", fromlist=[name])
-            found.append(getattr(module, name))
-    return found
 
 
 def _main(
