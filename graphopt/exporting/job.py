@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -71,8 +71,16 @@ def export(
 
 def require_torch() -> None:
     """Raises BackendError without torch."""
-    if find_spec("torch") is None:
-        raise BackendError("exporting needs torch, which is not installed", help="pip install 'graphopt[torch]'")
+    try:
+        importlib.import_module("torch")
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        raise BackendError(
+            "exporting needs torch, which is not installed", help="pip install 'graphopt[torch]'"
+        ) from None
+    except (ImportError, OSError) as error:
+        raise BackendError(f"torch is installed, and cannot be loaded: {error}", help="install it again") from error
 
 
 def export_exportable(
