@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 
 from graphopt.errors import RewriteError
 from graphopt.graph.graph import Graph, Node, Value
@@ -60,3 +60,17 @@ def reads(node: Node) -> Iterable[Value]:
             for inner in body.nodes:
                 yield from reads(inner)
             yield from body.outputs
+
+
+def depends_on(values: Iterable[Value], nodes: Container[Node], graph: Graph) -> bool:
+    """Whether some of the values depend on what one of these nodes makes. Costs a walk over all that is above them."""
+    pending = [v.producer for v in values if v.producer is not None]
+    seen: set[Node] = set()
+    while pending:
+        node = pending.pop()
+        if node in nodes:
+            return True
+        if node not in seen:
+            seen.add(node)
+            pending.extend(dependencies(node, graph))
+    return False

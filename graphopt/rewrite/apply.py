@@ -15,6 +15,7 @@ from graphopt.graph.dead import sweep
 from graphopt.graph.dtypes import DType
 from graphopt.graph.graph import Graph, Node, Value
 from graphopt.graph.model import Model
+from graphopt.graph.order import depends_on
 from graphopt.graph.schemas import attribute_default, attribute_kind, schema
 from graphopt.graph.tensor import Tensor
 from graphopt.graph.types import infer_node, merge_shapes
@@ -22,8 +23,8 @@ from graphopt.lang.literals import same_attribute
 from graphopt.lang.values import Constant, Decline, constant_of, round_to
 from graphopt.rewrite.emit import NewNode, NewOutput, Plan
 from graphopt.rewrite.mark import mark
-from graphopt.rewrite.pattern import State
 from graphopt.rewrite.rule import CompiledRule
+from graphopt.rewrite.state import State
 
 
 @dataclass
@@ -121,12 +122,23 @@ class _Draft:
                 raise Decline(f"{name} would change from {old.dtype.name} to {new.dtype.name}")
             if not _shapes_agree(old, new):
                 raise Decline(f"{name} would change its shape from {old!r} to {new!r}")
+        self._check_reads(plan)
         removed = list(self.state.nodes)
         if len(plan.nodes) == 1 and len(removed) == 1 and _is_same(self.nodes[plan.nodes[0]], removed[0]):
             raise RewriteError(
                 f"the rule {self.rule.rule.place} fired at {removed[0].label} and changed nothing",
                 help="add a condition that is false where there is nothing to do",
             )
+
+    def _check_reads(self, plan: Plan) -> None:
+        """What new nodes read must still be there, and must not depend on what they define."""
+        operands = [v for n in plan.nodes for v in n.inputs if isinstance(v, Value)]
+        operands += [v for v in plan.results.values() if isinstance(v, Value)]
+        for value in operands:
+            if value.producer in self.state.nodes:
+                raise Decline(f"the rewrite reads {value.name}, which the match takes out")
+        if len(plan.results) > 1 and depends_on(operands, self.state.nodes, self.graph):
+            raise Decline("the rewrite would make a cycle")
 
     def _value(self, result: Any) -> Value | None:
         if isinstance(result, NewOutput):

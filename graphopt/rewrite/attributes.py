@@ -12,8 +12,9 @@ from graphopt.lang import tree as t
 from graphopt.lang.literals import literal_value, same_attribute
 
 if TYPE_CHECKING:
-    from graphopt.rewrite.pattern import Continue, State
+    from graphopt.rewrite.state import Continue, State
 
+Check = Callable[[Node, "State"], bool]
 Matcher = Callable[[Node, "State", "Continue"], bool]
 
 
@@ -31,38 +32,43 @@ def attribute_matcher(pattern: t.NodePattern, op_type: str, opset: int, domain: 
     bind = _binder(pattern, defaults)
 
     def run(node: Node, state: State, proceed: Continue) -> bool:
-        return fits_others(node) and fits_literals(node) and bind(0, node, state, proceed)
+        return fits_others(node, state) and fits_literals(node, state) and bind(0, node, state, proceed)
 
     return run
 
 
-def _others(pattern: t.NodePattern, op_type: str, opset: int, domain: str) -> Callable[[Node], bool]:
+def _others(pattern: t.NodePattern, op_type: str, opset: int, domain: str) -> Check:
     """Whether the attributes that the pattern does not mention say nothing, or may say what they like."""
     mentioned = {a.name for a in pattern.attributes}
     rest = pattern.rest
 
-    def fits(node: Node) -> bool:
+    def is_open(name: str, attribute: Attribute) -> bool:
+        if attribute.reference:
+            return False
+        if name in mentioned or rest is not None:
+            return True
+        default = attribute_default(op_type, opset, name, domain)
+        return default is not None and same_attribute(attribute.value, default)
+
+    def fits(node: Node, state: State) -> bool:
         for name, attribute in node.attributes.items():
-            if attribute.reference:
-                return False
-            if name not in mentioned and rest is None:
-                default = attribute_default(op_type, opset, name, domain)
-                if default is None or not same_attribute(attribute.value, default):
-                    return False
+            if not is_open(name, attribute):
+                return state.stop("structure", pattern.span, "{} has the attribute {}", node, name)
         return True
 
     return fits
 
 
-def _literals(pattern: t.NodePattern, defaults: Mapping[str, Any], known: Container[str]) -> Callable[[Node], bool]:
+def _literals(pattern: t.NodePattern, defaults: Mapping[str, Any], known: Container[str]) -> Check:
+    spans = {a.name: a.span for a in pattern.attributes}
     literals = {a.name: literal_value(a.literal) for a in pattern.attributes if a.literal is not None}
 
-    def fits(node: Node) -> bool:
+    def fits(node: Node, state: State) -> bool:
         for name, wanted in literals.items():
             if name in known or name in node.attributes:
                 found = node.attribute(name, defaults[name])
                 if found is None or not same_attribute(found, wanted):
-                    return False
+                    return state.stop("structure", spans[name], "{} of {} is {}", name, node, found)
         return True
 
     return fits
@@ -82,9 +88,9 @@ def _binder(pattern: t.NodePattern, defaults: Mapping[str, Any]) -> Callable[[in
         wanted = variables[position]
         found = node.attribute(wanted.name, defaults[wanted.name])
         if found is None and not wanted.is_optional:
-            return False
+            return state.stop("structure", wanted.span, "{} has no {}", node, wanted.name)
         assert wanted.variable is not None
-        return state.bind(wanted.variable, found, lambda: bind(position + 1, node, state, proceed))
+        return state.bind(wanted.variable, found, wanted.span, lambda: bind(position + 1, node, state, proceed))
 
     return bind
 

@@ -21,6 +21,7 @@ from graphopt.lang.values import Decline
 from graphopt.rewrite.apply import Change, apply_plan
 from graphopt.rewrite.journal import Firing, Journal
 from graphopt.rewrite.rule import CompiledRule, applies_to, expand_operators
+from graphopt.rewrite.watch import Tally, Watch
 
 FIRINGS_PER_NODE = 8
 FIRINGS_AT_LEAST = 1000
@@ -30,10 +31,20 @@ FEW_USES = 4
 
 
 class Engine:
-    """Rules compiled for one model, indexed by the operator of their root."""
+    """Rules compiled for one model, indexed by the operator of their root.
 
-    def __init__(self, rules: Sequence[t.Rule], model: Model, environment: dict[str, Any]) -> None:
+    `tallies`, if given, collects by rule (name@file:line) what came of every attempt; that costs time.
+    """
+
+    def __init__(
+        self,
+        rules: Sequence[t.Rule],
+        model: Model,
+        environment: dict[str, Any],
+        tallies: dict[str, Tally] | None = None,
+    ) -> None:
         self._model = model
+        self._tallies = tallies
         self._index: dict[tuple[str, str], list[CompiledRule]] = {}
         self._depth = 1
         compiled: list[CompiledRule] = []
@@ -88,14 +99,24 @@ class Engine:
 
     def _try(self, node: Node) -> tuple[CompiledRule, Change] | None:
         for rule in self._index.get((node.domain, node.op_type), ()):
-            state = rule.match(node, self._model)
-            if state is None:
+            if not rule.may_match(node):
                 continue
-            try:
-                return rule, apply_plan(rule, state)
-            except Decline:
-                continue
+            change = self._attempt(rule, node, Watch() if self._tallies is not None else None)
+            if change is not None:
+                return rule, change
         return None
+
+    def _attempt(self, rule: CompiledRule, node: Node, watch: Watch | None) -> Change | None:
+        state = rule.match(node, self._model, watch)
+        change: Change | None = None
+        if state is not None:
+            try:
+                change = apply_plan(rule, state)
+            except Decline as reason:
+                state.stop("declined", rule.rule.rewrites[0].span, "{}", reason)
+        if watch is not None and self._tallies is not None:
+            self._tallies.setdefault(rule.rule.place, Tally()).note(change is not None, watch.farthest)
+        return change
 
     def _touched(self, change: Change) -> list[Node]:
         """New nodes, what reads from them as far down as a pattern reaches, and readers that are now alone."""

@@ -13,6 +13,7 @@ from graphopt.graph.graph import Node, Value
 from graphopt.graph.model import Model
 from graphopt.graph.save import node_proto
 from graphopt.graph.schemas import opset_imports
+from graphopt.graph.session import new_session
 from graphopt.graph.tensor import Array
 from graphopt.graph.types import tensor_type
 
@@ -54,16 +55,9 @@ def _one_by_one(nodes: Sequence[Node], wanted: Sequence[Value], model: Model) ->
 def _run(
     nodes: Sequence[Node], wanted: Sequence[Value], model: Model, known: dict[Value, Array] | None = None
 ) -> dict[Value, Array]:
-    import onnxruntime
-
     proto = _model_of(nodes, wanted, model, known or {})
-    options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    options.log_severity_level = 4
-    options.intra_op_num_threads = 1
     try:
-        session = onnxruntime.InferenceSession(proto.SerializeToString(), options, providers=["CPUExecutionProvider"])
-        results: list[Any] = session.run_with_ort_values(None, {})
+        results: list[Any] = new_session(proto.SerializeToString(), threads=1).run_with_ort_values(None, {})
         arrays = [_array(r, v) for r, v in zip(results, wanted, strict=True)]
     except Exception as error:  # ONNX Runtime's errors share no base but this one
         raise _Refused from error

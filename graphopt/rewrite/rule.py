@@ -12,11 +12,14 @@ from graphopt.lang import tree as t
 from graphopt.lang.evaluate import Compute, compile_expression
 from graphopt.lang.names import names_in
 from graphopt.lang.operators import split_operator
-from graphopt.lang.values import UNKNOWN, Decline, as_truth, is_list
+from graphopt.lang.source import Span
+from graphopt.lang.values import UNKNOWN, Decline, as_truth
 from graphopt.rewrite.emit import Unsettled, compile_rewrites
 from graphopt.rewrite.mark import was_made_by
-from graphopt.rewrite.pattern import PatternCompiler, State
+from graphopt.rewrite.pattern import PatternCompiler
 from graphopt.rewrite.reject import root_glance
+from graphopt.rewrite.state import State
+from graphopt.rewrite.watch import Watch
 
 Operator = tuple[str, str]
 
@@ -40,25 +43,25 @@ class CompiledRule:
         self.roots = _operators(rule.matches[roots[0]])
         self._glance = root_glance(rule, roots[0])
         self._first = patterns.statement(roots[0])
-        self._others = [(_anchor(rule, number, roots[:i]), patterns.statement(number)) for i, number in enumerate(roots) if i]
+        others = [(_anchor(rule, number, roots[:i]), number) for i, number in enumerate(roots) if i]
+        self._others = [(anchor, patterns.statement(number)) for anchor, number in others]
         lets = {let.name: let for let in rule.lets}
         conditions = [*rule.where, *rule.when]
         early, late = _split_lets(lets, conditions)
         self._early = [(name, compile_expression(lets[name].value)) for name in early]
         self._late = [(name, compile_expression(lets[name].value)) for name in late]
-        self._conditions: list[Compute] = [compile_expression(c) for c in conditions]
+        self._conditions: list[tuple[Compute, Span]] = [(compile_expression(c), c.span) for c in conditions]
         self._emit = compile_rewrites(rule)
         self._once = rule.order == "once"
-        self._targets = frozenset(n for m in rule.matches for n in m.targets if n)
 
-    def match(self, root: Node, model: Model) -> State | None:
+    def may_match(self, root: Node) -> bool:
+        """Whether the operators at and above a node leave the rule a chance."""
+        return self._glance(root) and not (self._once and was_made_by(root, self.rule.name))
+
+    def match(self, root: Node, model: Model, watch: Watch | None = None) -> State | None:
         """The first way in which the rule applies at this root, its plan included; None where it does not apply."""
         assert root.graph is not None
-        if not self._glance(root):
-            return None
-        if self._once and was_made_by(root, self.rule.name):
-            return None
-        state = State(model, root.graph, dict(self._environment))
+        state = State(model, root.graph, dict(self._environment), watch)
         found = self._first(root, -1, state, lambda: self._match_others(0, state))
         return state if found else None
 
@@ -73,17 +76,18 @@ class CompiledRule:
         return any(statement(n, -1, state, lambda: self._match_others(position + 1, state)) for n in candidates)
 
     def _conclude(self, state: State) -> bool:
-        if not _is_private(state, self._targets):
-            return False
+        outside = _read_outside(state)
+        if outside is not None:
+            return state.stop("structure", self.rule.matches[-1].span, "{!r} is read outside the match", outside)
         names = set(state.bindings)
         try:
             if self._holds(state):
                 state.plan = self._emit(state.bindings)
                 return True
-        except Unsettled:
-            state.unknown = True
-        except Decline:
-            pass
+        except Unsettled as reason:
+            state.stop("unknown", self.rule.rewrites[0].span, "{}", reason)
+        except Decline as reason:
+            state.stop("declined", self.rule.rewrites[0].span, "{}", reason)
         for name in set(state.bindings) - names:
             del state.bindings[name]
         return False
@@ -91,28 +95,21 @@ class CompiledRule:
     def _holds(self, state: State) -> bool:
         for name, compute in self._early:
             state.bindings[name] = compute(state.bindings)
-        for condition in self._conditions:
+        for condition, span in self._conditions:
             truth = as_truth(condition(state.bindings))
             if truth is UNKNOWN:
-                state.unknown = True
-                return False
+                return state.stop("unknown", span, "whether this holds is not known")
             if not truth:
-                return False
+                return state.stop("false", span, "this does not hold")
         for name, compute in self._late:
             state.bindings[name] = compute(state.bindings)
         return True
 
 
-def _is_private(state: State, targets: frozenset[str]) -> bool:
-    """No value inside the match is read outside it, nor bound as one of its inputs, which the rewrite may read."""
+def _read_outside(state: State) -> Value | None:
+    """A value inside the match that is read outside it."""
     nodes = state.nodes
-    if not all(not v.output_slots and all(user in nodes for user in v.uses) for v in state.interior):
-        return False
-    return not any(_is_among(v, state.interior) for n, v in state.bindings.items() if n not in targets)
-
-
-def _is_among(bound: Any, values: list[Value]) -> bool:
-    return any(v in values for v in bound) if is_list(bound) else bound in values
+    return next((v for v in state.interior if v.output_slots or any(user not in nodes for user in v.uses)), None)
 
 
 def _consumers(value: Value, distance: int) -> list[Node]:
