@@ -22,19 +22,18 @@ ASSUMED = 1
 
 
 class SizedShapes:
-    """Shapes with all dims known, found by shape inference with the dynamic dims of the inputs filled in.
+    """Shapes with all dims known once the dynamic dims of the inputs have a size.
 
-    `assumed` tells what they were filled with, by the name of the dim, or by `input[axis]` where it has none: what
-    was given, the size of a default that has the dim, or 1.
-    Nothing is inferred anew for a model whose shapes are all known.
+    `assumed` tells which, by the name of the dim, or by `input[axis]` where it has none: what was given, the size of
+    a default that has the dim, or 1. At first shapes are what loading inferred, with these sizes put in; `refine`
+    infers them anew, which finds more and takes longer.
     """
 
     def __init__(self, model: Model, sizes: Mapping[str, int] | None = None) -> None:
         known = {**_default_sizes(model.graph.inputs), **(sizes or {})}
         self.assumed = {name: known.get(name, ASSUMED) for name in dynamic_dims(model.graph.inputs)}
-        self._found: dict[Value, Shape] = {}
-        if self.assumed or any(_whole(v.shape) is None for n in model.all_nodes() for v in n.outputs if v is not None):
-            self._take(model.graph, infer_sized(self._skeleton(model)).graph)
+        self._model = model
+        self._inferred: dict[Graph, dict[str, onnx.TypeProto.Tensor]] = {}
 
     def of(self, value: Value | None) -> Sizes | None:
         """The shape of a value, None where absent or where a dim stays unknown."""
@@ -43,11 +42,19 @@ class SizedShapes:
         data = value.constant or value.initializer
         if data is not None:
             return data.shape
-        for shape in (self._found.get(value), value.shape):
-            sizes = _whole(self._filled(value, shape))
+        found = self._inferred.get(value.graph, {}).get(value.name)
+        if found is not None:
+            sizes = _whole(dims_of(found.shape))
             if sizes is not None:
                 return sizes
-        return None
+        return _whole(self._filled(value, value.shape))
+
+    def refine(self) -> bool:
+        """Infer all shapes again, now that the inputs have sizes; whether that was not done before."""
+        if self._inferred:
+            return False
+        self._take(self._model.graph, infer_sized(self._skeleton(self._model)).graph)
+        return True
 
     def _filled(self, value: Value, shape: Shape | None) -> Shape | None:
         if shape is None:
@@ -82,14 +89,11 @@ class SizedShapes:
         return proto
 
     def _take(self, graph: Graph, proto: onnx.GraphProto) -> None:
-        known = {
-            i.name: i.type.tensor_type for i in (*proto.value_info, *proto.input) if i.type.HasField("tensor_type")
-        }
-        for value in (*graph.inputs, *(v for n in graph.nodes for v in n.outputs)):
-            if value is not None and value.name in known and known[value.name].HasField("shape"):
-                self._found[value] = dims_of(known[value.name].shape)
-        protos = {name: node for node in proto.node for name in node.output if name}
-        for node in graph.nodes:
+        tensors = ((info.name, info.type.tensor_type) for info in (*proto.value_info, *proto.input))
+        self._inferred[graph] = {name: tensor for name, tensor in tensors if tensor.HasField("shape")}
+        holders = [node for node in graph.nodes if node.has_bodies]
+        protos = {name: node for node in proto.node for name in node.output if name} if holders else {}
+        for node in holders:
             made = next(filter(None, node.outputs), None)
             if made is not None and made.name in protos:
                 for body, body_proto in zip(node.bodies, _bodies(node, protos[made.name]), strict=True):

@@ -67,7 +67,7 @@ class _Facts:
         nodes: every node, with its graph.
         defined: every value that a graph defines (once for each definition), with that graph.
         scopes: the values that each graph defines, by name.
-        reads: every slot that reads a value: the reader in words, its graph, the value.
+        reads: every slot that reads a value: the reading node (None for an output of the graph), its graph, the value.
         inputs: the values that each graph lists as its inputs.
         uses, output_slots: the use-def index, made anew.
     """
@@ -92,14 +92,14 @@ class _Facts:
                     self.uses.setdefault(value, Counter())[node] += 1
         self.output_slots = Counter(value for graph in self.graphs for value in graph.outputs)
 
-    def _reads(self) -> Iterator[tuple[str, Graph, Value]]:
+    def _reads(self) -> Iterator[tuple[Node | None, Graph, Value]]:
         for node, graph in self.nodes:
             for value in node.inputs:
                 if value is not None:
-                    yield f"node {node.label}", graph, value
+                    yield node, graph, value
         for graph in self.graphs:
             for value in graph.outputs:
-                yield f"outputs of {_title(graph)}", graph, value
+                yield None, graph, value
 
     def seen_as(self, name: str, graph: Graph) -> Value | None:
         """The value that a reader in `graph` means by this name: the innermost."""
@@ -131,11 +131,11 @@ CLAIMS: tuple[tuple[str, Claim], ...] = (
     ),
     (
         "what is read is defined in its graph or around it",
-        lambda f: (f"{v.name}, read by {r}" for r, g, v in f.reads if f.seen_as(v.name, g) is None),
+        lambda f: (_reading(*read) for read in f.reads if f.seen_as(read[2].name, read[1]) is None),
     ),
     (
         "a name leads its reader to the value that is meant",
-        lambda f: (f"{v.name}, read by {r}" for r, g, v in f.reads if f.seen_as(v.name, g) not in (None, v)),
+        lambda f: (_reading(*read) for read in f.reads if f.seen_as(read[2].name, read[1]) not in (None, read[2])),
     ),
     ("every name is reserved", lambda f: (v.name for v, _ in f.defined if v.name not in f.model.names)),
     ("a value knows the graph that defines it", lambda f: (v.name for v, g in f.defined if v.graph is not g)),
@@ -210,6 +210,10 @@ def _producers(facts: _Facts) -> Iterator[tuple[Value, Node | None]]:
             yield value, None
     for node, _ in facts.nodes:
         yield from ((v, node) for v in node.outputs if v is not None)
+
+
+def _reading(reader: Node | None, graph: Graph, value: Value) -> str:
+    return f"{value.name}, read by {f'outputs of {_title(graph)}' if reader is None else f'node {reader.label}'}"
 
 
 def _title(graph: Graph) -> str:

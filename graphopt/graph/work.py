@@ -44,7 +44,10 @@ def count_work(model: Model, shapes: SizedShapes) -> Work:
     2. An If counts as its costlier branch.
     3. Custom operators are unknown; so are calls of functions that multiply matrices.
     """
-    work = _Walk(model, shapes).graph(model.graph)
+    walk = _Walk(model, shapes)
+    work = walk.graph(model.graph)
+    if (work.unknown or work.assumed) and shapes.refine():
+        work = walk.graph(model.graph)
     work.assumed = {**shapes.assumed, **work.assumed}
     return work
 
