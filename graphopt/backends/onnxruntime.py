@@ -17,13 +17,9 @@ from graphopt.backends.sidecar import write_sidecar
 from graphopt.errors import BackendError
 from graphopt.graph.check_file import node_label
 from graphopt.graph.interface import TensorSpec, interface_of
+from graphopt.graph.session import PROVIDER, new_session
 from graphopt.progress import SILENT, Progress
 from graphopt.targets import load
-
-PROVIDER = "CPUExecutionProvider"
-
-SILENT_LOG = 4
-"""The session's log level at which it prints nothing: what matters comes as an exception."""
 
 _PREFIX = re.compile(
     r"^\[ONNXRuntimeError\] : \d+ : \w+ : (Load model from .*? failed: ?)?(This is an invalid model\. )?(Error: )?"
@@ -80,11 +76,8 @@ class OnnxRuntime:
 
 
 def _load(request: BuildRequest, model: onnx.ModelProto) -> None:
-    onnxruntime: Any = import_module("onnxruntime")
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = SILENT_LOG
     try:
-        onnxruntime.InferenceSession(str(request.model), options, providers=[PROVIDER])
+        new_session(request.model, optimized=True)
     except Exception as error:  # its exceptions have no common base but this
         raise refused("ONNX Runtime", request.model.name, [_refusal(str(error), model)]) from None
 

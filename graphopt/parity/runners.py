@@ -15,6 +15,7 @@ import numpy as np
 from graphopt.data.quiet_polygraphy import quiet_polygraphy
 from graphopt.data.sample import Array, Sample
 from graphopt.graph.dtypes import DType
+from graphopt.graph.session import new_session
 from graphopt.parity.refusals import NotRunnable, load_refusal, run_refusal
 from graphopt.parity.unique_names import with_unique_names
 
@@ -78,28 +79,15 @@ class Runner:
 
 def _open(model: Path | bytes, label: str, optimized: bool) -> Any:
     try:
-        return _new_session(model, optimized)
+        return new_session(model, optimized=optimized, deterministic=True)
     except Exception as error:  # onnxruntime's exceptions share no base class of their own
         if "two nodes with same node name" not in str(error):
             raise load_refusal(error, label) from None
     try:
         renamed, folder = with_unique_names(model)
-        return _new_session(renamed, optimized, folder)
+        return new_session(renamed, optimized=optimized, deterministic=True, folder=folder)
     except Exception as error:
         raise load_refusal(error, label) from None
-
-
-def _new_session(model: Path | bytes, optimized: bool, folder: Path | None = None) -> Any:
-    onnxruntime: Any = import_module("onnxruntime")
-    levels = onnxruntime.GraphOptimizationLevel
-    options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = levels.ORT_ENABLE_ALL if optimized else levels.ORT_DISABLE_ALL
-    options.use_deterministic_compute = True
-    options.log_severity_level = 4
-    if folder is not None:
-        options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(folder))
-    subject = str(model) if isinstance(model, Path) else model
-    return onnxruntime.InferenceSession(subject, options, providers=["CPUExecutionProvider"])
 
 
 class _Session:

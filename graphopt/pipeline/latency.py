@@ -8,12 +8,12 @@ more, the noise of their scheduling exceeds most of what a rewrite saves.
 from __future__ import annotations
 
 import time
-from importlib import import_module
 from pathlib import Path
 from statistics import median
 from typing import Any, Literal
 
 from graphopt.data.sample import Sample
+from graphopt.graph.session import new_session
 from graphopt.parity.refusals import load_refusal, run_refusal
 from graphopt.parity.unique_names import with_unique_names
 from graphopt.pipeline.result import Latency
@@ -83,15 +83,8 @@ def _pairs(first: _Contender, second: _Contender, budget: float, fewest: int) ->
 
 
 def _session(model: Path, label: str, settings: Settings) -> Any:
-    onnxruntime: Any = import_module("onnxruntime")
-    levels = onnxruntime.GraphOptimizationLevel
-    options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = levels.ORT_ENABLE_ALL if settings == "default" else levels.ORT_DISABLE_ALL
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 4
     try:
         renamed, folder = with_unique_names(model)
-        options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(folder))
-        return onnxruntime.InferenceSession(renamed, options, providers=["CPUExecutionProvider"], enable_fallback=0)
+        return new_session(renamed, optimized=settings == "default", threads=1, folder=folder)
     except Exception as error:  # onnxruntime's exceptions share no base class of their own
         raise load_refusal(error, label) from None
