@@ -69,19 +69,23 @@ def overview(path: Path, account: Account) -> Iterator[Row]:
     yield "constants", quantities.count(account.constants)
     yield "parameters", quantities.count(account.parameters)
     yield "weights", _weights(account)
-    yield "MACs", macs_text(account)
+    yield macs_title(account), macs_text(account)
     if account.depth:
         yield "depth", f"{account.depth} (subgraphs in subgraphs)" if account.depth > 1 else "1 (subgraphs)"
 
 
 def macs_text(account: Account) -> str:
-    """Multiply-accumulates, with what was assumed to count them and how much could not be counted."""
-    text = "unknown" if account.macs_unknown and not account.macs else quantities.macs(account.macs)
-    if account.macs_assume:
-        text += " with " + ", ".join(f"{name} = {size}" for name, size in account.macs_assume.items())
-    if account.macs_unknown:
-        text += f"; {len(account.macs_unknown)} nodes not counted"
-    return text
+    """Multiply-accumulates, and how many nodes could not be counted."""
+    left = len(account.macs_unknown)
+    if left and not account.macs:
+        return "unknown"
+    return quantities.macs(account.macs) + (f" and {left} nodes not counted" if left else "")
+
+
+def macs_title(account: Account) -> str:
+    """What the multiply-accumulates are counted for."""
+    assumed = ", ".join(f"{name} = {size}" for name, size in account.macs_assume.items())
+    return f"MACs ({assumed})" if assumed else "MACs"
 
 
 def _weights(account: Account) -> str:

@@ -34,16 +34,17 @@ def table(
     numbers: Iterable[int] = (),
     limit: int | None = SHOWN,
 ) -> None:
-    """Print a table, its columns in `numbers` flush right; nothing where it has no rows."""
+    """Print a table, its columns in `numbers` flush right, without columns that are empty; nothing without rows."""
     found = [tuple(printable(cell) for cell in row) for row in rows]
     if not found:
         return
     grid = Table(box=box.SIMPLE_HEAD, show_header=any(columns), pad_edge=False)
     right = set(numbers)
-    for index, column in enumerate(columns):
-        grid.add_column(column, justify="right" if index in right else "left", overflow="fold")
+    shown = [index for index in range(len(columns)) if any(row[index] for row in found)]
+    for index in shown:
+        grid.add_column(columns[index], justify="right" if index in right else "left", overflow="fold")
     for row in found[:limit]:
-        grid.add_row(*row)
+        grid.add_row(*(row[index] for index in shown))
     if title:
         console.print(title, style="bold")
     console.print(grid)

@@ -13,7 +13,7 @@ from graphopt.graph.accounting import Account
 from graphopt.parity.comparison import Comparison, OutputFigures
 from graphopt.pipeline.result import CompileResult, Latency, PassRecord
 from graphopt.report import quantities
-from graphopt.report.contents import macs_text
+from graphopt.report.contents import macs_text, macs_title
 from graphopt.report.tables import table
 from graphopt.report.text import printable
 
@@ -57,8 +57,8 @@ def show_comparison(comparison: Comparison, console: Console) -> None:
     of = f"{comparison.samples} samples" if comparison.samples != 1 else "1 sample"
     title = f"Parity {verdict}: contract {comparison.contract}, {of}" + (f" ({shapes})" if shapes else "")
     console.print(printable(title), style="bold" if comparison.ok else "bold red")
-    columns = ("output", "max abs", "max rel", "SQNR", "cosine", "differing", "tolerance", "")
-    table(console, "", columns, map(_figures, comparison.outputs), numbers=(1, 2, 3, 4, 5))
+    columns = ("output", "max abs", "max rel", "allowed", "SQNR", "cosine", "differing", "tolerance", "")
+    table(console, "", columns, map(_figures, comparison.outputs), numbers=(1, 2, 3, 4, 5, 6))
     for line in (*comparison.problems, *comparison.notes):
         console.print(printable(f"  {line}"))
 
@@ -73,7 +73,8 @@ def _totals(before: Account, after: Account) -> Iterator[Row]:
         if old is not None and new is not None:
             yield name, text(old), text(new), quantities.change(old, new)
     told = not before.macs_unknown and not after.macs_unknown
-    yield "MACs", macs_text(before), macs_text(after), quantities.change(before.macs, after.macs) if told else ""
+    change = quantities.change(before.macs, after.macs) if told else ""
+    yield macs_title(before), macs_text(before), macs_text(after), change
 
 
 def _operators(before: Account, after: Account) -> Iterator[Row]:
@@ -109,19 +110,18 @@ def _show_parity(result: CompileResult, console: Console) -> None:
 
 
 def _figures(output: OutputFigures) -> Row:
-    figures = output.figures
+    figures, tolerance = output.figures, output.tolerance
     verdict = ("ok" if output.ok else "differs") if output.judged else "not judged"
-    if figures.bitwise:
-        return output.name, "0", "0", "", "", "0", output.tolerance.source, f"{verdict}, bit by bit"
     return (
         output.name,
         _figure(figures.max_abs, ".3g"),
         _figure(figures.max_rel, ".3g"),
+        "" if tolerance.bitwise else _figure(output.allowed_rel, ".3g"),
         _figure(figures.sqnr_db, ".1f", " dB"),
         _figure(figures.cosine, ".7f"),
-        quantities.count(figures.mismatches),
-        output.tolerance.source,
-        verdict,
+        quantities.count(figures.mismatches) if figures.mismatches else "",
+        tolerance.source,
+        f"{verdict}, bit by bit" if figures.bitwise else verdict,
     )
 
 
