@@ -27,7 +27,7 @@ class ApplyRules(Pass):
         first = len(context.journal.firings)
         for phase in self.phases:
             chosen = [r for r in context.rules if r.phase == phase and (not self.rules or r.name in self.rules)]
-            Engine(chosen, model, {}).run(context.journal, self.name)
+            Engine(chosen, model, {}, context.tallies).run(context.journal, self.name, context.trace)
         fired = context.journal.counts(first)
         by_place = {r.place: r for r in context.rules}
         contracts = [by_place[place].equal for place in fired]

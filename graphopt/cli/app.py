@@ -19,12 +19,13 @@ import typer
 from graphopt.cli.check import check
 from graphopt.cli.compile import compile
 from graphopt.cli.console import emit, output_of_run, wants_json
+from graphopt.cli.explain import explain
 from graphopt.cli.export import export
 from graphopt.cli.inspect import inspect
 from graphopt.errors import EXIT_GOOD, EXIT_INPUT, EXIT_INTERRUPTED, GraphoptError, OutputError, UsageError
 from graphopt.report.text import printable
 
-VERBS = (compile, export, check, inspect)
+VERBS = (compile, export, check, inspect, explain)
 
 EXIT_BUG = 70
 EXIT_PIPE = 141

@@ -47,6 +47,9 @@ def compile(
     ] = None,
     build_memory: Annotated[int | None, typer.Option(min=1, help="MiB that an engine builder may use.")] = None,
     build_timeout: Annotated[float | None, typer.Option(help="Seconds that an engine builder may take.")] = None,
+    trace: Annotated[
+        Path | None, typer.Option(help="Write a JSON line for each firing to this file as it happens; - is stderr.")
+    ] = None,
     latency: Annotated[bool, typer.Option("--latency", help="Time original and result in ONNX Runtime.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
@@ -56,27 +59,30 @@ def compile(
     from graphopt.backends.profiles import parse_shape_options
     from graphopt.cli.console import console, emit, progress
     from graphopt.cli.sizes import parse_size
+    from graphopt.cli.trace import tracing
     from graphopt.report.document import to_json
     from graphopt.report.terminal import show
 
-    result = compile_model(
-        model,
-        output,
-        recipe=recipe,
-        targets=target or ["onnxruntime"],
-        data=data,
-        shapes=parse_shape_options(shape or []),
-        rules=rules or [],
-        skip=skip or [],
-        check=check,
-        samples=samples,
-        fold_budget=parse_size(fold_budget, "--fold-budget"),
-        tensor_limit=parse_size(tensor_limit, "--tensor-limit"),
-        overridable=initializer_inputs,
-        build=BuildOptions(tuple(compute_capability or ()), build_memory, build_timeout),
-        latency=latency,
-        progress=progress(),
-    )
+    with tracing(trace) as seen:
+        result = compile_model(
+            model,
+            output,
+            recipe=recipe,
+            targets=target or ["onnxruntime"],
+            data=data,
+            shapes=parse_shape_options(shape or []),
+            rules=rules or [],
+            skip=skip or [],
+            check=check,
+            samples=samples,
+            fold_budget=parse_size(fold_budget, "--fold-budget"),
+            tensor_limit=parse_size(tensor_limit, "--tensor-limit"),
+            overridable=initializer_inputs,
+            build=BuildOptions(tuple(compute_capability or ()), build_memory, build_timeout),
+            latency=latency,
+            trace=seen,
+            progress=progress(),
+        )
     if json:
         emit(to_json(result))
     else:

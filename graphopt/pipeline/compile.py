@@ -35,7 +35,7 @@ from graphopt.pipeline.passes import Context
 from graphopt.pipeline.recipe import Recipe
 from graphopt.pipeline.result import CompileResult, Latency, PassRecord
 from graphopt.progress import SILENT, Progress
-from graphopt.rewrite.journal import Journal
+from graphopt.rewrite.journal import Firing, Journal
 from graphopt.rewrite.library import load_rules
 
 MEBIBYTE = 1 << 20
@@ -62,6 +62,7 @@ class Options:
         build: how engines are built.
         latency: whether to time the model in ONNX Runtime.
         progress: where long work shows itself.
+        trace: sees every firing as it happens.
         documents: further files of the output, each made from the finished result.
     """
 
@@ -79,6 +80,7 @@ class Options:
     build: BuildOptions = field(default_factory=BuildOptions)
     latency: bool = False
     progress: Progress = SILENT
+    trace: Callable[[Firing], None] | None = None
     documents: Mapping[str, Document] = field(default_factory=dict[str, Document])
 
 
@@ -104,7 +106,9 @@ def _compile(source: Path, output: Path, options: Options) -> CompileResult:
     run = _Run(source, model, options, values)
     with staging(output) as folder, ExitStack() as held:
         gate, skipped = run.open_gate(held)
-        context = Context(rules, Journal(), before.weight_bytes, options.fold_budget, options.progress)
+        context = Context(
+            rules, Journal(), before.weight_bytes, options.fold_budget, options.progress, options.trace
+        )
         manager = Manager(model, context, gate, options.check)
         manager.run(options.recipe)
         path = folder.folder / "model.onnx"

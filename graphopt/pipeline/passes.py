@@ -13,7 +13,8 @@ from graphopt.errors import RecipeError
 from graphopt.graph.model import Model
 from graphopt.lang import tree
 from graphopt.progress import SILENT, Progress
-from graphopt.rewrite.journal import Journal
+from graphopt.rewrite.journal import Firing, Journal
+from graphopt.rewrite.watch import Tally
 
 CONTRACTS = ("exact", "real", "approx", "quant")
 """How equal a change leaves the outputs, from the strictest to the loosest."""
@@ -46,6 +47,8 @@ class Context:
         source_bytes: bytes of weights in the model that came in.
         fold_budget: bytes by which constants may outgrow that.
         progress: where long work shows itself.
+        trace: sees every firing as it happens.
+        tallies: collects, by rule, what came of every attempt, where someone wants to know.
     """
 
     rules: Sequence[tree.Rule] = ()
@@ -53,6 +56,8 @@ class Context:
     source_bytes: int = 0
     fold_budget: int = 1 << 20
     progress: Progress = SILENT
+    trace: Callable[[Firing], None] | None = None
+    tallies: dict[str, Tally] | None = None
 
 
 @dataclass(frozen=True)

@@ -44,12 +44,21 @@ def apply_plan(rule: CompiledRule, state: State) -> Change:
             or the only change would be none.
         RewriteError: the rule changes nothing, or emits what its operator does not take.
     """
+    return _draft(rule, state).commit(state.plan)
+
+
+def check_plan(rule: CompiledRule, state: State) -> None:
+    """Everything that `apply_plan` does before it changes the graph; raises what it would raise."""
+    _draft(rule, state)
+
+
+def _draft(rule: CompiledRule, state: State) -> _Draft:
     plan: Plan = state.plan
     draft = _Draft(rule, state)
     for node in plan.nodes:
         draft.add(node)
     draft.check_results(plan)
-    return draft.commit(plan)
+    return draft
 
 
 class _Draft:

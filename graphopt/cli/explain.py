@@ -1,0 +1,105 @@
+"""`graphopt explain`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from graphopt.rewrite.explain import Explanation
+    from graphopt.rewrite.watch import Stop
+
+
+def explain(
+    model: Annotated[Path, typer.Argument(help="The ONNX model.", show_default=False)],
+    rule: Annotated[str, typer.Option(help="The rule.", show_default=False)],
+    node: Annotated[str | None, typer.Option(help="One node, by its name or an output of it.")] = None,
+    recipe: Annotated[str | None, typer.Option(help="Explain the graph that this recipe leaves.")] = None,
+    rules: Annotated[list[Path] | None, typer.Option(help="A rule file of yours, or a folder. May be repeated.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
+) -> None:
+    """Tell where a rule would fire in a model, and for the best partial match what keeps it from firing."""
+    from graphopt.cli.console import emit
+    from graphopt.graph.load import load
+    from graphopt.pipeline.manager import Manager
+    from graphopt.pipeline.passes import Context
+    from graphopt.pipeline.recipe import Recipe
+    from graphopt.rewrite.explain import explain as explain_rule
+    from graphopt.rewrite.library import load_rules
+
+    known = load_rules(rules or [])
+    loaded = load(model)
+    if recipe is not None:
+        Manager(loaded, Context(known), None, "none").run(Recipe.load(recipe))
+    found = explain_rule(known, rule, loaded, node)
+    if json:
+        emit(_document(found))
+    else:
+        _show(found, one=node is not None)
+
+
+def _document(found: Explanation) -> dict[str, Any]:
+    return {
+        "schema": "graphopt.explain/1",
+        "rule": found.rule,
+        "candidates": found.candidates,
+        "fires": list(found.fires),
+        "stops": [{"node": node, **_stop(stop)} for node, stop in found.stops],
+        "reason": found.reason,
+    }
+
+
+def _stop(stop: Stop) -> dict[str, Any]:
+    return {
+        "kind": stop.kind,
+        "place": stop.span.place,
+        "text": stop.text,
+        "matched": list(stop.nodes),
+        "bindings": {name: _text(value) for name, value in stop.bindings.items()},
+    }
+
+
+def _show(found: Explanation, *, one: bool) -> None:
+    from graphopt.cli.console import console
+
+    out = console()
+    out.print(found.rule)
+    if found.reason is not None:
+        out.print(f"does not apply: {found.reason}")
+        return
+    if found.fires:
+        places = ", ".join(found.fires[:8]) + (", ..." if len(found.fires) > 8 else "")
+        out.print(f"fires at {len(found.fires)} of {found.candidates} candidates: {places}")
+    else:
+        out.print(f"fires at none of {found.candidates} candidates")
+    if found.best is None:
+        return
+    node, stop = found.best
+    out.print(f"\n{'At' if one else 'Farthest without success, at'} {node}:")
+    if stop.nodes:
+        out.print(f"  matched: {', '.join(stop.nodes)}")
+    for name, value in stop.bindings.items():
+        if name != "opset":
+            out.print(f"  {name} = {_text(value)}")
+    out.print(f"{_WHAT[stop.kind]} {stop}")
+
+
+_WHAT = {
+    "structure": "the graph differs:",
+    "false": "a condition is false:",
+    "unknown": "not established:",
+    "declined": "the rewrite declines:",
+}
+
+
+def _text(value: Any) -> str:
+    from graphopt.lang.values import Constant
+
+    if isinstance(value, Constant):
+        return f"constant of shape {list(value.array.shape)}"
+    if isinstance(value, dict):
+        return f"attributes {', '.join(value) or '(none)'}"
+    text = str(value) if not isinstance(value, tuple) else f"[{', '.join(map(str, value))}]"
+    return text if len(text) < 200 else text[:197] + "..."
