@@ -92,10 +92,12 @@ def _check_bodies(node: onnx.NodeProto, where: str) -> None:
 
 def _outline(node: onnx.NodeProto) -> onnx.NodeProto:
     """The node with empty bodies, which read values that the checker cannot see and whose nodes are checked by
-    themselves, and without external data, which the checker would look for in the working folder."""
-    if not any(a.HasField("g") or a.graphs or a.t.external_data for a in node.attribute):
+    themselves, without external data, which the checker would look for in the working folder, and with the one
+    spelling of the default domain that the checker knows."""
+    domain = standard_domain(node.domain)
+    if domain == node.domain and not any(a.HasField("g") or a.graphs or a.t.external_data for a in node.attribute):
         return node
-    copy = onnx.NodeProto(op_type=node.op_type, domain=node.domain, name=node.name)
+    copy = onnx.NodeProto(op_type=node.op_type, domain=domain, name=node.name)
     copy.input.extend(node.input)
     copy.output.extend(node.output)
     for attribute in node.attribute:

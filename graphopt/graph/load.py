@@ -18,6 +18,7 @@ from graphopt.graph.graph import Graph, Node, Value
 from graphopt.graph.model import Model
 from graphopt.graph.order import dependencies
 from graphopt.graph.save import to_proto
+from graphopt.graph.schemas import standard_domain
 
 Overridable = Literal["auto", "keep", "freeze"]
 """What an initializer that is also a graph input is: a default that a caller may override (keep), or a constant
@@ -99,9 +100,10 @@ def _built(proto: onnx.ModelProto, raw: bytes, path: Path | None, overridable: O
     check_file.check_header(proto)
     model = Model(_header(proto), path)
     trusted = len(raw) <= types.WHOLE_FILE_LIMIT and check_file.is_valid_as_a_whole(raw)
-    _Builder(model, external.Folder(path.parent if path else None), trusted).fill(model.graph, proto.graph, {})
+    builder = _Builder(model, external.Folder(path.parent if path else None), trusted)
+    builder.fill(model.graph, proto.graph, {})
     _settle_overridable(model, overridable)
-    if NOT_IN_ORDER in model.notes:  # inference takes nodes as they come
+    if NOT_IN_ORDER in model.notes or builder.respelled:  # inference takes nodes as they come
         proto = to_proto(model)
         raw = raw if model.external else proto.SerializeToString()
     types.infer_all(model, proto, raw)
@@ -147,6 +149,7 @@ class _Builder:
         self.model = model
         self.folder = folder
         self.trusted = trusted
+        self.respelled = False
         self.nodes = check_file.NodeChecker(model.header)
         for function in model.header.functions:
             self._take_function_names(function)
@@ -225,7 +228,8 @@ class _Builder:
         inputs = [self._lookup(name, visible, check_file.node_label(proto)) if name else None for name in proto.input]
         outputs = [scope[name] if name else None for name in proto.output]
         attributes = {a.name: self._attribute(a, proto) for a in proto.attribute} if proto.attribute else {}
-        domain = "" if proto.domain == "ai.onnx" else proto.domain
+        domain = standard_domain(proto.domain)
+        self.respelled |= domain != proto.domain
         node = Node(proto.op_type, inputs, outputs, attributes, domain=domain, name=proto.name)
         node.overload = proto.overload
         node.doc_string = proto.doc_string
