@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -11,13 +12,18 @@ if TYPE_CHECKING:
     from graphopt.rewrite.explain import Explanation
     from graphopt.rewrite.watch import Stop
 
+LONGEST = 200
+"""Characters of a binding that are shown."""
+
 
 def explain(
     model: Annotated[Path, typer.Argument(help="The ONNX model.", show_default=False)],
     rule: Annotated[str, typer.Option(help="The rule.", show_default=False)],
     node: Annotated[str | None, typer.Option(help="One node, by its name or an output of it.")] = None,
     recipe: Annotated[str | None, typer.Option(help="Explain the graph that this recipe leaves.")] = None,
-    rules: Annotated[list[Path] | None, typer.Option(help="A rule file of yours, or a folder. May be repeated.")] = None,
+    rules: Annotated[
+        list[Path] | None, typer.Option(help="A rule file of yours, or a folder. May be repeated.")
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
 ) -> None:
     """Tell where a rule would fire in a model, and for the best partial match what keeps it from firing."""
@@ -94,12 +100,16 @@ _WHAT = {
 }
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     from graphopt.lang.values import Constant
 
     if isinstance(value, Constant):
         return f"constant of shape {list(value.array.shape)}"
-    if isinstance(value, dict):
-        return f"attributes {', '.join(value) or '(none)'}"
-    text = str(value) if not isinstance(value, tuple) else f"[{', '.join(map(str, value))}]"
-    return text if len(text) < 200 else text[:197] + "..."
+    if isinstance(value, Mapping):
+        names = ", ".join(str(name) for name in cast("Mapping[str, object]", value))
+        return f"attributes {names or '(none)'}"
+    if isinstance(value, tuple):
+        text = f"[{', '.join(str(item) for item in cast('tuple[object, ...]', value))}]"
+    else:
+        text = str(value)
+    return text if len(text) < LONGEST else f"{text[: LONGEST - 3]}..."

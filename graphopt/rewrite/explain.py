@@ -37,8 +37,7 @@ class Explanation:
     @property
     def best(self) -> tuple[str, Stop] | None:
         """The attempt that came farthest without success."""
-        ranked = ("structure", "false", "unknown", "declined")
-        return max(self.stops, key=lambda s: (ranked.index(s[1].kind), len(s[1].nodes), len(s[1].bindings)), default=None)
+        return max(self.stops, key=lambda s: s[1].reach, default=None)
 
 
 def explain(rules: Sequence[t.Rule], name: str, model: Model, node: str | None = None) -> Explanation:

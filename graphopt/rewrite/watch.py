@@ -35,6 +35,11 @@ class Stop:
     bindings: dict[str, Any]
     nodes: tuple[str, ...]
 
+    @property
+    def reach(self) -> tuple[int, int, int]:
+        """Compares how far attempts came."""
+        return _PROGRESS[self.kind], len(self.nodes), len(self.bindings)
+
     def __str__(self) -> str:
         return f"{self.span.place}: {self.text}\n{self.span.excerpt()}"
 
@@ -44,15 +49,15 @@ class Watch:
 
     def __init__(self) -> None:
         self.farthest: Stop | None = None
-        self._reach = (-1, -1, -1)
 
     def note(self, state: State, kind: Kind, span: Span, text: str) -> None:
         """Take note of a stop."""
-        nodes = [*state.nodes, *state.shared]
-        reach = (_PROGRESS[kind], len(nodes), len(state.bindings))
-        if reach > self._reach:
-            self._reach = reach
-            self.farthest = Stop(kind, span, text, dict(state.bindings), tuple(n.label for n in nodes))
+        labels = [n.label for n in (*state.nodes, *state.shared)]
+        if kind == "structure":  # the last node taken is the one that turned out not to fit
+            labels = labels[:-1]
+        stop = Stop(kind, span, text, dict(state.bindings), tuple(labels))
+        if self.farthest is None or stop.reach > self.farthest.reach:
+            self.farthest = stop
 
 
 @dataclass
