@@ -1,4 +1,4 @@
-"""Applying rules to a model under every check that there is: the validator after each firing, the interface after all."""
+"""Applying rules to a model under every check that there is."""
 
 from __future__ import annotations
 

@@ -23,15 +23,19 @@ def weight(info: onnx.ValueInfoProto) -> onnx.TensorProto:
 
 
 def array(name: str, elem_type: int, shape: tuple[int, ...], salt: int = 0) -> np.ndarray:
-    """Standard normal numbers, small integers or coin flips; between 0.5 and 2 where the name begins with `var`."""
+    """Standard normal numbers, small integers or coin flips.
+
+    Where the name begins with `var` the numbers are between 0.5 and 2, as variances are; with `ratio`, below 1.
+    """
     numbers = np.random.default_rng([crc32(name.encode()), *shape, salt])
     dtype = np.dtype(helper.tensor_dtype_to_np_dtype(elem_type))
     if dtype == np.bool_:
         return np.asarray(numbers.integers(0, 2, shape) == salt % 2)
     if dtype.kind in "iu":
         return numbers.integers(0, 5, shape).astype(dtype)
-    if name.startswith("var"):
-        return numbers.uniform(0.5, 2, shape).astype(dtype)
+    for prefix, low, high in (("var", 0.5, 2), ("ratio", 0, 1)):
+        if name.startswith(prefix):
+            return np.asarray(numbers.uniform(low, high, shape)).astype(dtype)
     return np.asarray(numbers.standard_normal(shape)).astype(dtype)
 
 

@@ -1,0 +1,130 @@
+"""What must hold of a rule wherever it fires, tried on graphs that follow from its cases."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import onnx
+import pytest
+
+from graphopt.graph.load import from_proto
+from graphopt.lang import tree
+from graphopt.rewrite.rule import CompiledRule, applies_to
+from tests.rules.case import Variant, variants_of
+from tests.rules.derived import (
+    has_bodies,
+    in_a_body,
+    interior,
+    overridable,
+    with_more_readers,
+    with_swapped_operands,
+    without_defaults,
+)
+from tests.rules.oracle import assert_same_results, loses_a_capture
+from tests.rules.rewriting import rewrite
+from tests.rules.shipped import CASES, ONE_EACH, RULES
+from tests.rules.weights import samples
+
+FIRING = [v for v in ONE_EACH if v.case.fires and v.case.not_run is None]
+
+
+def _has_shared(rule: tree.Rule) -> bool:
+    return any(match.is_shared for match in rule.matches)
+
+
+def _values_between(model: onnx.ModelProto, rule: tree.Rule) -> list[str]:
+    """Values that an operator of the rule's last statement reads from one of the others'."""
+    *others, root = [m.pattern.operator for m in rule.matches if isinstance(m.pattern, tree.NodePattern)]
+    read = {name for node in model.graph.node if node.op_type == root for name in node.input}
+    made = {name for node in model.graph.node if node.op_type in others for name in node.output}
+    return [name for name in interior(model) if name in read & made]
+
+
+def _same_results(before: onnx.ModelProto, after: onnx.ModelProto, rule: tree.Rule) -> None:
+    assert_same_results(before, after, samples(before), rule.equal)
+
+
+@pytest.mark.parametrize("variant", FIRING, ids=str)
+def test_another_reader_of_what_lies_between(variant: Variant):
+    """A rule lets go of it, unless it shares: then it fires, and leaves what is shared."""
+    rule = RULES[variant.case.rule]
+    between = _values_between(variant.model, rule)
+    for value, label, model in with_more_readers(variant.model):
+        after = rewrite(model, [rule])
+        if between == [value] and variant.case.firings == 1:
+            assert after.count(rule.name) == _has_shared(rule), label
+        if not loses_a_capture(model):
+            _same_results(model, after.model, rule)
+
+
+@pytest.mark.parametrize("variant", FIRING, ids=str)
+def test_operands_the_other_way_round(variant: Variant):
+    rule = RULES[variant.case.rule]
+    for label, model in with_swapped_operands(variant.model):
+        after = rewrite(model, [rule])
+        assert after.count(rule.name) == variant.case.firings, label
+        _same_results(model, after.model, rule)
+
+
+@pytest.mark.parametrize("variant", [v for v in FIRING if not has_bodies(v.model)], ids=str)
+def test_in_the_body_of_an_if(variant: Variant):
+    rule = RULES[variant.case.rule]
+    model = in_a_body(variant.model)
+    after = rewrite(model, [rule])
+    assert after.count(rule.name) == 2 * variant.case.firings_in_a_body
+    _same_results(model, after.model, rule)
+
+
+@pytest.mark.parametrize("variant", FIRING, ids=str)
+def test_weights_that_the_caller_overrides(variant: Variant):
+    """Overriding is giving a value for what has a default: so both models are compared without their defaults."""
+    rule = RULES[variant.case.rule]
+    model = overridable(variant.model)
+    after = rewrite(model, [rule])
+    _same_results(model, after.model, rule)
+    asked = without_defaults(model)
+    if all(i.data_type == onnx.TensorProto.FLOAT for i in variant.model.graph.initializer):
+        assert_same_results(asked, without_defaults(after.model), samples(asked), rule.equal)
+
+
+def _loosened(pattern: tree.NodePattern, attribute: tree.AttributePattern) -> tree.NodePattern:
+    anything = replace(attribute, literal=None)
+    return replace(pattern, attributes=tuple(anything if a is attribute else a for a in pattern.attributes))
+
+
+def _mutants(rule: tree.Rule) -> list[tuple[str, tree.Rule]]:
+    """The rule without one of its conditions, and with one of its attribute literals taken for anything."""
+    conditions = [
+        (f"where {number + 1}", replace(rule, where=rule.where[:number] + rule.where[number + 1 :]))
+        for number in range(len(rule.where))
+    ]
+    attributes: list[tuple[str, tree.Rule]] = []
+    for number, match in enumerate(rule.matches):
+        assert isinstance(match.pattern, tree.NodePattern), "nested patterns need a walk here"
+        for attribute in match.pattern.attributes:
+            if attribute.literal is not None:
+                loose = replace(match, pattern=_loosened(match.pattern, attribute))
+                matches = (*rule.matches[:number], loose, *rule.matches[number + 1 :])
+                attributes.append((f"{attribute.name}=_", replace(rule, matches=matches)))
+    return conditions + attributes
+
+
+@pytest.mark.parametrize(
+    ("name", "what", "mutant"),
+    [(rule.name, what, mutant) for rule in RULES.values() for what, mutant in _mutants(rule)],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_every_condition_keeps_the_rule_away_from_some_case(name: str, what: str, mutant: tree.Rule):
+    """Without it the rule matches in a case in which it must not: that case is its near miss."""
+    missed = [v for c in CASES if c.rule == name and not c.fires for v in variants_of(c)]
+    assert any(_matches(v.model, mutant) for v in missed), f"no case of {name} needs {what}"
+
+
+def _matches(proto: onnx.ModelProto, rule: tree.Rule) -> bool:
+    """Whether the rule wants to fire; the types of the result may still keep it from doing so."""
+    model = from_proto(proto)
+    if not applies_to(rule, model.opsets):
+        return False
+    compiled = CompiledRule(rule, model.opsets, {})
+    nodes = [n for n in model.all_nodes() if (n.domain, n.op_type) in compiled.roots]
+    return any(compiled.match(node, model) is not None for node in nodes)
