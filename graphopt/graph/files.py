@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -14,7 +14,7 @@ from graphopt.errors import OutputError
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[BinaryIO]:
+def whole_file(path: Path) -> Generator[BinaryIO]:
     """A stream whose content becomes `path` when the block ends well, and nothing when it does not.
 
     The bytes are on the disk before the name is; what was there before stays until then.
@@ -31,7 +31,7 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
             yield stream
             stream.flush()
             os.fsync(stream.fileno())
-        os.chmod(name, 0o666 & ~_umask())
+        os.chmod(name, 0o666 & ~umask())
         os.replace(name, path)
     except BaseException as error:
         with contextlib.suppress(OSError):
@@ -41,7 +41,8 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
         raise
 
 
-def _umask() -> int:
+def umask() -> int:
+    """The permissions that this process withholds from what it makes; asking sets them for a moment."""
     mask = os.umask(0)
     os.umask(mask)
     return mask

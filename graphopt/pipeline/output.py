@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from graphopt.errors import OutputError, UsageError
+from graphopt.graph.files import umask
 
 LAST = ("report.json",)
 """Moved after everything that it speaks of."""
@@ -39,7 +40,7 @@ class Staging:
         with _uninterrupted():
             try:
                 if not self.output.exists():
-                    os.chmod(self.folder, 0o777 & ~_umask())
+                    os.chmod(self.folder, 0o777 & ~umask())
                     self.folder.rename(self.output)
                     return
                 made = sorted(p.relative_to(self.folder) for p in self.folder.rglob("*") if p.is_file())
@@ -110,9 +111,3 @@ def _uninterrupted() -> Generator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
