@@ -62,6 +62,7 @@ class _Trial:
     sample: int
     figures: Figures
     base: Tolerance
+    floats: bool
     tolerance: Tolerance = field(init=False)
     moved: Figures = EQUAL
 
@@ -71,7 +72,7 @@ class _Trial:
     @property
     def drowned(self) -> bool:
         """Whether the original's own output is lost in rounding."""
-        return is_chaotic(self.moved)
+        return is_chaotic(self.moved, floats=self.floats)
 
     @property
     def ok(self) -> bool:
@@ -107,8 +108,14 @@ def _trials(
     size = magnitude((outputs[name] for outputs in evidence.outputs), found)
     held_to = REAL if contract.kind == "exact" and name in evidence.unsteady else contract
     return [
-        _Trial(name, i, f, limits_tolerance(limits, size) if limits else base_tolerance(held_to, size, f.elements))
-        for i, f in enumerate(found)
+        _Trial(
+            name=name,
+            sample=index,
+            figures=one,
+            base=limits_tolerance(limits, size) if limits else base_tolerance(held_to, size, one.elements),
+            floats=size.is_float,
+        )
+        for index, one in enumerate(found)
     ]
 
 

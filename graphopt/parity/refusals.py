@@ -17,11 +17,13 @@ class RunError(DataError):
 
 _CANNOT_JUDGE = "parity can be checked only for what ONNX Runtime can run"
 
-_PREFIX = re.compile(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ")
+_PREFIX = re.compile(r"^\[ONNXRuntimeError\] : \d+ : \w+ : (?:Exception during initialization: )?")
 _AT_NODE = re.compile(
     r"(?s)^Non-zero status code returned while running (\S+) node\. Name:'(.*?)' Status Message: (.*)$"
 )
-_SOURCE_PLACE = re.compile(r"^\S+\.(?:cc|h|cpp):\d+ (?:.*? was false\. ?|[^()]*\(.*?\)(?: const)? )?")
+_SOURCE_PLACE = re.compile(
+    r"^\S+\.(?:cc|h|cpp):\d+ (?:.*? was false\. ?|[^()]*\(.*?\)(?:::<lambda\(.*?\)>)?(?: const)? )?"
+)
 _NO_KERNEL = re.compile(r"Could not find an implementation for ([\w.]+)\((\d+)\) node with name '(.*)'")
 _NO_OPERATOR = re.compile(r"Fatal error: (\S*):(\w+)\((-?\d+)\) is not a registered function/op")
 _NOT_REGISTERED = re.compile(r"No Op registered for (\w+) with domain_version of (\d+)")

@@ -21,8 +21,9 @@ DISTURBANCE = {DType.float64: 8, DType.float32: 8, DType.float16: 2, DType.bfloa
 """By how many roundoffs weights and inputs are moved to see how much rounding matters. The short types take fewer: they
 are stored, not computed with, so that an operator rounds once however long its sums are."""
 
-GRAINS = 4
-"""How many steps an output may be off that is computed in steps, as a Sigmoid near 0 is: as 1 minus something."""
+GRAINS = 10, 2
+"""How many steps an output may be off, and in the mean square, that is computed in steps: ONNX Runtime's Sigmoid is 1/2
+plus something, so that near 0 it has steps of 2^-25, and is up to 4.9 of them off, 1.1 in the mean square."""
 
 CHAOS = 0.1
 """A disturbance that moves an output by more than this share of its root mean square drowns it."""
@@ -107,33 +108,37 @@ class Tolerance:
         """With a few steps of an output that is computed in steps of `grain`."""
         if not grain:
             return self
-        return replace(self, max_abs=max(self.max_abs, GRAINS * grain), error_rms=max(self.error_rms, grain))
+        most, mean = GRAINS
+        return replace(self, max_abs=max(self.max_abs, most * grain), error_rms=max(self.error_rms, mean * grain))
 
 
 def base_tolerance(contract: Contract, output: Magnitude, elements: int) -> Tolerance:
     """What a contract allows an output, whatever the model.
 
-    `real` starts at twice the disturbance, in roundoffs of the output's type: what a model that hands its input on
-    would show, and as much again for the last operator.
+    Of integers, bools and text only the number that differ is bounded: labels have no distance. `real` starts at twice
+    the disturbance, in roundoffs of the output's type: what a model that hands its input on would show, and as much
+    again for the last operator.
     """
     if contract.kind == "exact":
         return Tolerance(0.0, 0.0, 0, "every bit", bitwise=True)
     dtype = output.dtype
-    floor = 2 * DISTURBANCE[dtype] * ROUNDOFF[dtype] if dtype is not None and dtype in ROUNDOFF else 0.0
+    if dtype is None or dtype not in ROUNDOFF:
+        # what comes out of a quantized network element by element tells nothing about its quality
+        share = {"real": 0.0, "approx": contract.error, "quant": 1.0}[contract.kind]
+        return Tolerance(math.inf, math.inf, int(share * elements), "equality" if not share else str(contract))
+    floor = 2 * DISTURBANCE[dtype] * ROUNDOFF[dtype]
     if contract.kind == "real":
         return Tolerance(floor * output.scale, floor * output.rms, 0, "rounding")
     if contract.kind == "approx":
         error = max(contract.error, floor)
-        return Tolerance(error * output.scale, error * output.rms, int(contract.error * elements), f"{contract}")
-    # integers and text that come out of a quantized network tell nothing about its quality one by one
-    noise = 10 ** (-QUANT_MIN_SQNR_DB / 20)
-    return Tolerance(math.inf, noise * output.rms, 0 if output.is_float else elements, "quant")
+        return Tolerance(error * output.scale, error * output.rms, 0, str(contract))
+    return Tolerance(math.inf, 10 ** (-QUANT_MIN_SQNR_DB / 20) * output.rms, 0, "quant")
 
 
 def limits_tolerance(limits: Limits, output: Magnitude) -> Tolerance:
     """What the user's limits allow; integers, bools and text must be equal."""
     if not output.is_float:
-        return Tolerance(0.0, 0.0, 0, "as given")
+        return Tolerance(math.inf, math.inf, 0, "equality")
     return Tolerance(
         max_abs=math.inf if limits.max_rel is None else limits.max_rel * output.scale,
         error_rms=math.inf if limits.min_sqnr_db is None else 10 ** (-limits.min_sqnr_db / 20) * output.rms,
@@ -143,11 +148,11 @@ def limits_tolerance(limits: Limits, output: Magnitude) -> Tolerance:
     )
 
 
-def is_chaotic(moved: Figures) -> bool:
-    """Whether a disturbance by rounding drowns an output."""
-    if moved.elements > 1 and moved.mismatches > moved.elements / 2:
-        return True
-    return not math.isnan(moved.error_rms) and moved.error_rms > CHAOS * moved.rms
+def is_chaotic(moved: Figures, *, floats: bool) -> bool:
+    """Whether a disturbance by rounding drowns an output; of integers, if it flips more than half of many."""
+    if not floats or math.isnan(moved.error_rms):
+        return moved.elements > 1 and moved.mismatches > moved.elements / 2
+    return moved.error_rms > CHAOS * moved.rms
 
 
 def magnitude(outputs: Iterable[object], figures: Iterable[Figures]) -> Magnitude:
