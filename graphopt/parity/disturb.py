@@ -33,7 +33,7 @@ def disturbed_model(model: Path | bytes, seed: int, folder: Path) -> Path | byte
         touched += _disturb_tensor(tensor, seed, number)
     if not touched:
         return None
-    if proto.ByteSize() < LARGEST_MESSAGE:
+    if sum(len(tensor.raw_data) for tensor in _tensors(proto.graph)) < LARGEST_MESSAGE:  # ByteSize fails above 2 GB
         return proto.SerializeToString()
     path = folder / f"disturbed-{seed}.onnx"
     external_data_helper.convert_model_to_external_data(proto, location=f"{path.name}.data")
