@@ -50,8 +50,7 @@ _GIVES_UP = (shape_inference.InferenceError, ValueError, RuntimeError)
 
 
 def _infer(subject: bytes, *, strict: bool) -> onnx.ModelProto:
-    found = shape_inference.infer_shapes(subject, check_type=strict, strict_mode=strict, data_prop=True)
-    return found if isinstance(found, onnx.ModelProto) else onnx.ModelProto.FromString(found)
+    return shape_inference.infer_shapes(subject, check_type=strict, strict_mode=strict, data_prop=True)
 
 
 def _second_opinion(model: Model, raw: bytes, problem: str) -> None:
