@@ -11,6 +11,7 @@ from onnx import checker, defs
 
 from graphopt.errors import ModelError
 from graphopt.graph.dtypes import DTYPES, DType
+from graphopt.graph.names import unnamed
 from graphopt.graph.schemas import NEWEST_OPSET, STANDARD_DOMAINS, has_operator, standard_domain
 
 
@@ -116,7 +117,7 @@ def _outline(node: onnx.NodeProto) -> onnx.NodeProto:
 
 def node_label(node: onnx.NodeProto) -> str:
     """How messages name a node: its name, or its operator and first output where it has none."""
-    return node.name or f"{node.op_type}({next(iter(node.output), '')})"
+    return node.name or unnamed(node.op_type, node.output)
 
 
 def known_dtype(number: int, what: str) -> DType:

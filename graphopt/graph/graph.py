@@ -14,6 +14,7 @@ import onnx
 from graphopt.graph.attributes import Attribute
 from graphopt.graph.dtypes import DType
 from graphopt.graph.interface import Shape
+from graphopt.graph.names import unnamed
 from graphopt.graph.tensor import Tensor
 
 if TYPE_CHECKING:
@@ -166,8 +167,7 @@ class Node:
     @property
     def label(self) -> str:
         """How messages name this node: its name, or its operator and first output where it has none."""
-        first = next((o.name for o in self.outputs if o is not None), "")
-        return self.name or f"{self.op_type}({first})"
+        return self.name or unnamed(self.op_type, (o.name for o in self.outputs if o is not None))
 
     def __repr__(self) -> str:
         return f"<{self.op_type} {self.label}>"

@@ -225,7 +225,7 @@ class _Builder:
         check_text(proto)
         if not self.trusted:
             self.nodes.check(proto)
-        inputs = [self._lookup(name, visible, check_file.node_label(proto)) if name else None for name in proto.input]
+        inputs = [self._lookup(name, visible, proto) if name else None for name in proto.input]
         outputs = [scope[name] if name else None for name in proto.output]
         attributes = {a.name: self._attribute(a, proto) for a in proto.attribute} if proto.attribute else {}
         domain = standard_domain(proto.domain)
@@ -249,10 +249,11 @@ class _Builder:
             if value.constant is not None:
                 value.dtype, value.shape = value.constant.dtype, value.constant.shape
 
-    def _lookup(self, name: str, visible: Scope, reader: str) -> Value:
+    def _lookup(self, name: str, visible: Scope, reader: onnx.NodeProto | str) -> Value:
         value = visible.get(name)
         if value is None:
-            raise ModelError(f"the value {name!r} is read but never defined", where=reader)
+            where = reader if isinstance(reader, str) else check_file.node_label(reader)
+            raise ModelError(f"the value {name!r} is read but never defined", where=where)
         return value
 
     def _body(self, node: Node, proto: onnx.GraphProto, visible: Scope) -> Graph:

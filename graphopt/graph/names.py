@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 
 class Names:
     """Every value and node name of a model, bodies and functions included."""
@@ -28,3 +30,8 @@ class Names:
             self._next[base] = count + 1
         self._taken.add(name)
         return name
+
+
+def unnamed(op_type: str, outputs: Iterable[str]) -> str:
+    """How messages name a node that has no name: by its operator and first output."""
+    return f"{op_type}({next(filter(None, outputs), '')})"
