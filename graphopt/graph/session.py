@@ -25,7 +25,8 @@ def new_session(
     Args:
         model: a file, or the bytes of one.
         optimized: let ONNX Runtime rewrite the graph, as it does by default.
-        deterministic: use only kernels that give the same bits at each run.
+        deterministic: use only kernels that give the same bits at each run, and whether an operand is a constant or
+            was computed: else ONNX Runtime packs constants beforehand, for kernels that round otherwise.
         threads: how many compute; 0 leaves it to ONNX Runtime.
         folder: where the external data of bytes lies.
 
@@ -37,6 +38,8 @@ def new_session(
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = levels.ORT_ENABLE_ALL if optimized else levels.ORT_DISABLE_ALL
     options.use_deterministic_compute = deterministic
+    if deterministic:
+        options.add_session_config_entry("session.disable_prepacking", "1")
     options.intra_op_num_threads = options.inter_op_num_threads = threads
     options.log_severity_level = _SILENT
     if folder is not None:
