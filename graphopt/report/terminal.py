@@ -159,5 +159,5 @@ def _show_kernels(artifact: Artifact, console: Console) -> None:
         (layer.kind, ", ".join(dict.fromkeys((*layer.inputs, *layer.outputs))), " + ".join(layer.onnx_nodes))
         for layer in fused
     )
-    title = f"Fused for {artifact.target}: {len(fused)} kernels compute {nodes} nodes"
+    title = f"Fused for {artifact.target} (nodes: {nodes}, kernels: {len(fused)})"
     table(console, title, ("kind", "dtypes", "nodes"), rows)

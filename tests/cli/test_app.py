@@ -14,10 +14,11 @@ from typing import Any
 import onnx
 import onnx.parser
 import pytest
+import typer
 
 import graphopt.graph.load
 from graphopt.cli import run
-from graphopt.cli.app import EXIT_CODES
+from graphopt.cli.app import EXIT_CODES, application
 from graphopt.errors import (
     BackendError,
     DataError,
@@ -274,3 +275,15 @@ def test_a_terminal_without_unicode_gets_escapes(tmp_path: Path) -> None:
     done = subprocess.run([*COMMAND, "inspect", str(path)], capture_output=True, env=environment)
     assert (done.returncode, done.stderr) == (0, b"")
     assert rb"G\xf6del" in done.stdout
+
+
+def test_the_docs_name_every_verb_and_option() -> None:
+    text = DOCS.read_text("utf-8")
+    command: Any = typer.main.get_command(application())
+    assert {"compile", "export", "check", "inspect"} <= command.commands.keys()
+    for name, verb in command.commands.items():
+        assert f"| `graphopt {name} " in text
+        section = text.partition(f"### {name}\n")[2].partition("\n#")[0]
+        options = [option for p in verb.params for option in (*p.opts, *p.secondary_opts) if option.startswith("-")]
+        missing = [option for option in options if f"`{option}`" not in section]
+        assert (name, missing) == (name, [])

@@ -297,3 +297,17 @@ def test_the_previous_output_outlives_a_failure(tmp_path: Path) -> None:
     with pytest.raises(AssertionError):
         save(model, tmp_path / "out.onnx")
     assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before
+
+
+@pytest.mark.slow
+def test_weights_beyond_what_protobuf_holds_go_beside_the_model(tmp_path: Path) -> None:
+    """2.4 GB in three weights that a pass computed; the model came without data beside it."""
+    model = from_proto(model_with(onnx.numpy_helper.from_array(np.ones(1000, np.float32), "w")))
+    for _ in range(3):
+        model.graph.add_initializer(Tensor.of(np.zeros((200_000, 1000), np.float32)), "large")
+    save(model, tmp_path / "out.onnx")
+    assert (tmp_path / "out.onnx").stat().st_size < 10_000
+    assert (tmp_path / "out.onnx.data").stat().st_size >= 2_400_000_000
+    again = load(tmp_path / "out.onnx")
+    assert [v.shape for v in again.graph.initializers] == [(1000,), *[(200_000, 1000)] * 3]
+    np.testing.assert_array_equal(run(tmp_path / "out.onnx"), np.ones(1000, np.float32))
