@@ -15,6 +15,7 @@ import ml_dtypes
 import numpy as np
 import onnx
 import onnxruntime
+from onnx import helper
 from onnx.reference import ReferenceEvaluator
 
 Arrays = dict[str, np.ndarray]
@@ -112,6 +113,27 @@ def assert_close(before: Arrays, after: Arrays, terms: int) -> None:
         bound = 2 * 8 * sqrt(terms) * roundoff * _scale(a) + float(information.smallest_normal)
         worst = np.max(np.abs(a - b) / bound, initial=0)
         assert worst <= 1, f"{name} is off by {worst:.3g} times the bound"
+
+
+def largest_magnitude(model: onnx.ModelProto, feed: Arrays) -> float:
+    """Of all values of the main graph: what a rounding error anywhere can be a fraction of."""
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    shown = {o.name for o in model.graph.output}
+    names = dict.fromkeys(name for node in model.graph.node for name in node.output if name not in shown)
+    copy.graph.output.extend(helper.make_empty_tensor_value_info(name) for name in names)
+    found = [v for v in runner(copy)(feed).values() if v.dtype.kind == "f" and v.size]
+    return max((float(np.max(np.abs(v))) for v in found), default=0.0)
+
+
+def assert_near(before: Arrays, after: Arrays, bound: float) -> None:
+    """Every element within the bound."""
+    assert list(before) == list(after)
+    for name, wanted in before.items():
+        found = after[name]
+        assert (found.dtype, found.shape) == (wanted.dtype, wanted.shape), name
+        worst = np.max(np.abs(wanted.astype(np.float64) - found.astype(np.float64)), initial=0)
+        assert worst <= bound, f"{name} is off by {worst:.3g}, allowed: {bound:.3g}"
 
 
 def _scale(values: np.ndarray) -> np.ndarray:

@@ -20,11 +20,24 @@ def structure(model: onnx.ModelProto) -> str:
     return "\n".join(_Scope(model.graph, opsets, None).lines())
 
 
+def structure_of_values(model: onnx.ModelProto) -> str:
+    """The same, looking through Identity: which of two outputs that show one value is the copy does not matter."""
+    opsets = {o.domain: o.version for o in model.opset_import}
+    return "\n".join(_Scope(model.graph, opsets, None, skipped=("Constant", "Identity")).lines())
+
+
 class _Scope:
-    def __init__(self, graph: onnx.GraphProto, opsets: dict[str, int], outer: _Scope | None) -> None:
+    def __init__(
+        self,
+        graph: onnx.GraphProto,
+        opsets: dict[str, int],
+        outer: _Scope | None,
+        skipped: tuple[str, ...] = ("Constant",),
+    ) -> None:
         self.graph = graph
         self.opsets = opsets
         self.outer = outer
+        self.skipped = skipped
         self.initializers = {t.name: t for t in graph.initializer}
         self.inputs = [i.name for i in graph.input]
         self.producers = {name: node for node in graph.node for name in node.output if name}
@@ -53,15 +66,15 @@ class _Scope:
         node = self.producers.get(name)
         if node is None:
             return self.outer.value(name) if self.outer is not None else "constant"
-        if node.op_type == "Constant" and not node.domain:
-            return _constant_node(node)
+        if self._is_skipped(node):
+            return _constant_node(node) if node.op_type == "Constant" else self.value(node.input[0])
         index = list(node.output).index(name)
         number = self._node(node)
         return f"%{number}" if index == 0 else f"%{number}.{index}"
 
     def _node(self, node: onnx.NodeProto) -> str:
         key = id(node)
-        if key in self.shown or (node.op_type == "Constant" and not node.domain):
+        if key in self.shown or self._is_skipped(node):
             return self.shown.get(key, "")
         inputs = [self.value(name) for name in node.input]
         while inputs and inputs[-1] == "absent":
@@ -74,6 +87,9 @@ class _Scope:
             self.text.extend(f"    {line}" for line in body)
         return number
 
+    def _is_skipped(self, node: onnx.NodeProto) -> bool:
+        return node.op_type in self.skipped and not node.domain
+
     def _depth(self) -> str:
         return "" if self.outer is None else f"{self.outer._depth()}b"
 
@@ -82,7 +98,7 @@ class _Scope:
         bodies: list[list[str]] = []
         for attribute in sorted(node.attribute, key=lambda a: a.name):
             if attribute.HasField("g"):
-                inner = _Scope(attribute.g, self.opsets, self).lines()
+                inner = _Scope(attribute.g, self.opsets, self, self.skipped).lines()
                 bodies.append([f"{attribute.name}:", *(f"  {line}" for line in inner)])
                 continue
             value = _plain(attribute)
