@@ -39,7 +39,9 @@ def compare_models(
         DataError: there are no samples that it takes.
     """
     read_interface(candidate, str(candidate))  # what is no model is bad input, not a difference
-    chosen = parity_samples(reference, data, profiles=profiles, values=values, count=count, label=str(reference))
+    chosen = parity_samples(
+        reference, data, profiles=profiles, values=values, count=count, label=str(reference), progress=progress
+    )
     with Reference(reference, chosen.samples, label=str(reference), progress=progress) as original:
         found = original.compare(candidate, contract, limits=limits, label=str(candidate), progress=progress)
     return dataclasses.replace(found, notes=(*chosen.notes, *found.notes))

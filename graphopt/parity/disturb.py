@@ -18,6 +18,9 @@ SMALLEST = 16
 """Elements. Shorter tensors are left alone: among them are the scales of a Resize, axes, exponents and bounds, which
 are not sums' terms but decisions."""
 
+BLOCK = 1 << 20
+"""Elements at a time, so that a large weight is not held in float64 as a whole."""
+
 LARGEST_MESSAGE = 1 << 30
 """Bytes of a model that is handed on in memory; protobuf ends at 2 GB."""
 
@@ -91,8 +94,12 @@ def _moved(array: Array, seed: str) -> Array:
     dtype: DType = dtype_of(array)
     step = DISTURBANCE[dtype] * ROUNDOFF[dtype]
     digest = hashlib.sha256(seed.encode()).digest()
-    up = np.random.Generator(np.random.PCG64(int.from_bytes(digest[:16], "big"))).integers(0, 2, array.shape, bool)
-    wide = array.astype(np.float64)
+    signs = np.random.Generator(np.random.PCG64(int.from_bytes(digest[:16], "big")))
+    moved: Array = np.ascontiguousarray(array).reshape(-1).copy()
     with np.errstate(over="ignore", invalid="ignore"):
-        moved = (wide * np.where(up, 1 + step, 1 - step)).astype(array.dtype)
-        return np.where(np.isfinite(moved), moved, array)  # what is largest, as masks are, stays finite
+        for start in range(0, moved.size, BLOCK):
+            block: Array = moved[start : start + BLOCK]
+            up = signs.integers(0, 2, block.size, bool)
+            changed = (block.astype(np.float64) * np.where(up, 1 + step, 1 - step)).astype(array.dtype)
+            np.copyto(block, changed, where=np.isfinite(changed))  # what is largest, as masks are, stays finite
+    return moved.reshape(array.shape)

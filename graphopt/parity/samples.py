@@ -25,6 +25,7 @@ from graphopt.graph.load import Overridable
 from graphopt.parity.model_interface import effective_interface, read_model
 from graphopt.parity.refusals import RunError
 from graphopt.parity.runners import Outputs, Runner
+from graphopt.progress import SILENT, Progress
 
 REAL_SAMPLES = 8
 """How many of the user's samples are used, if not said otherwise."""
@@ -50,6 +51,7 @@ def parity_samples(
     count: int | None = None,
     overridable: Overridable = "auto",
     label: str = "the original model",
+    progress: Progress = SILENT,
 ) -> SampleSet:
     """Samples that the original model takes.
 
@@ -67,7 +69,7 @@ def parity_samples(
     proto = read_model(model, label)
     interface = effective_interface(proto, overridable)
     facts = InputFacts(integer_hints(proto), profiles or {}, values or {})
-    with Runner(model, label) as runner:
+    with Runner(model, label) as runner, progress.task("choose samples"):
         if data is None:
             samples, notes = _made(interface, facts, runner, count or MADE_SAMPLES)
         else:
