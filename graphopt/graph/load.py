@@ -179,7 +179,7 @@ class _Builder:
                     self._define(name, graph, scope)
         declared = {info.name: info for info in proto.value_info}
         for name, info in declared.items():
-            if name in scope:
+            if name in scope and not scope[name].is_input:
                 scope[name].declared = info
         visible = {**outer, **scope} if outer else scope
         for node in proto.node:

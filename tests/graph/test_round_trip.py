@@ -344,6 +344,13 @@ def test_types_that_the_file_declares_survive() -> None:
     survives(proto)
 
 
+def test_a_second_declaration_of_an_input_is_left_out() -> None:
+    proto = relu()
+    proto.graph.value_info.add().CopyFrom(proto.graph.input[0])
+    proto.graph.value_info[0].type.tensor_type.shape.dim[0].dim_param = "other"
+    assert to_proto(from_proto(proto)).graph.input == proto.graph.input
+
+
 def test_unsorted_nodes_are_put_in_order_with_a_note() -> None:
     proto = parsed(
         '<ir_version: 8, opset_import: ["" : 17]> g (float[2] x) => (y) { y = Abs(b) b = Neg(a) a = Exp(x) }'
