@@ -9,12 +9,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from importlib.metadata import version
+from itertools import islice
 from pathlib import Path
 
 from graphopt.backends import registry
 from graphopt.backends.base import Artifact, Backend, BuildOptions, BuildRequest, ProfileShape
 from graphopt.backends.profiles import complete, observed
 from graphopt.data.sample import Sample
+from graphopt.data.sources import open_source
 from graphopt.errors import BackendError, ModelError
 from graphopt.graph.accounting import account
 from graphopt.graph.collection import collection_paused
@@ -26,7 +28,7 @@ from graphopt.graph.types import oversized
 from graphopt.parity.model_interface import read_interface
 from graphopt.parity.reference import Reference
 from graphopt.parity.refusals import NotRunnable
-from graphopt.parity.samples import parity_samples
+from graphopt.parity.samples import REAL_SAMPLES, parity_samples
 from graphopt.pipeline.gate import Gate
 from graphopt.pipeline.latency import measure
 from graphopt.pipeline.manager import Manager, When
@@ -106,9 +108,7 @@ def _compile(source: Path, output: Path, options: Options) -> CompileResult:
     run = _Run(source, model, options, values)
     with staging(output) as folder, ExitStack() as held:
         gate, skipped = run.open_gate(held)
-        context = Context(
-            rules, Journal(), before.weight_bytes, options.fold_budget, options.progress, options.trace
-        )
+        context = Context(rules, Journal(), before.weight_bytes, options.fold_budget, options.progress, options.trace)
         manager = Manager(model, context, gate, options.check)
         manager.run(options.recipe)
         path = folder.folder / "model.onnx"
@@ -153,25 +153,34 @@ class _Run:
     def open_gate(self, held: ExitStack) -> tuple[Gate | None, str | None]:
         """The gate, or why there is none."""
         options = self.options
-        if options.check == "none":
-            return None, "--check none"
+        checks = options.check != "none"
         try:
-            drawn = parity_samples(
-                self.source,
-                data=options.data,
-                profiles={n: s for n, s in options.shapes.items() if n not in self.values},
-                values=self.values,
-                count=options.samples,
-                overridable=options.overridable,
-            )
-            self.notes += drawn.notes
-            self.samples = list(drawn.samples)
+            if checks or options.latency:
+                self._draw()
+            elif options.data is not None:  # its shapes are what engines are built for
+                interface = read_interface(self.source, str(self.source))
+                self.samples = list(islice(open_source(options.data, interface), options.samples or REAL_SAMPLES))
+            if not checks:
+                return None, "--check none"
             reference = held.enter_context(
                 Reference(self.source, self.samples, overridable=options.overridable, progress=options.progress)
             )
         except NotRunnable as error:
             return None, str(error)
         return Gate(reference, options.progress), None
+
+    def _draw(self) -> None:
+        options = self.options
+        drawn = parity_samples(
+            self.source,
+            data=options.data,
+            profiles={n: s for n, s in options.shapes.items() if n not in self.values},
+            values=self.values,
+            count=options.samples,
+            overridable=options.overridable,
+        )
+        self.notes += drawn.notes
+        self.samples = list(drawn.samples)
 
     def build(self, backend: Backend, folder: Staging, model: Path) -> Artifact:
         place = folder.folder / ENGINES / backend.name
