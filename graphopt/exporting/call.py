@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 import torch
+from torch.nn.parameter import is_lazy
 from torch.utils import _pytree as pytree
 
 from graphopt.errors import ExportError, UsageError
@@ -80,9 +81,14 @@ def _as_written(module: torch.nn.Module) -> torch.nn.Module:
     """The module that was written, where torch.compile wraps it.
 
     Raises:
-        ExportError: it was turned into TorchScript, which neither exporter can follow.
+        ExportError: it was turned into TorchScript, which torch.export cannot follow, or was never run.
     """
     module = getattr(module, "_orig_mod", module)
+    if any(is_lazy(parameter) for parameter in (*module.parameters(), *module.buffers())):
+        raise ExportError(
+            f"{type(module).__name__} has parameters without a size",
+            help="call the module once on its example inputs before it is exported",
+        )
     if isinstance(module, torch.jit.ScriptModule):
         raise ExportError(
             f"{module.original_name} is TorchScript", help="export the torch.nn.Module that it was made from"

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from graphopt.errors import UsageError
+from graphopt.errors import UsageError, did_you_mean
 from graphopt.exporting.exportable import DynamicShapes
 
 if TYPE_CHECKING:
@@ -50,18 +49,17 @@ def checked(dynamic: DynamicShapes | None, call: Call) -> dict[str, dict[int, st
     found: dict[str, dict[int, str]] = {}
     for name, axes in (dynamic or {}).items():
         if name not in examples:
-            near = difflib.get_close_matches(name, examples, n=1)
             raise UsageError(
                 f"dynamic shapes name {name!r}, which is no input",
-                help=f"did you mean {near[0]!r}?" if near else f"the inputs are {', '.join(examples)}",
+                help=did_you_mean(name, examples) or f"the inputs are {', '.join(examples)}",
             )
-        found[name] = {axis: _size(name, axis, size, examples[name], sizes) for axis, size in sorted(axes.items())}
+        found[name] = {axis: _size(name, axis, axes[axis], examples[name], sizes) for axis in sorted(axes, key=str)}
     return {name: found[name] for name in call.names if found.get(name)}
 
 
-def _size(name: str, axis: int, symbol: object, example: torch.Tensor, sizes: dict[str, tuple[int, str]]) -> str:
+def _size(name: str, axis: Any, symbol: object, example: torch.Tensor, sizes: dict[str, tuple[int, str]]) -> str:
     where = f"axis {axis} of {name!r}"
-    if not 0 <= axis < example.dim():
+    if not isinstance(axis, int) or not 0 <= axis < example.dim():
         raise UsageError(f"dynamic shapes name {where}, which has {example.dim()} axes", help="axes count from 0")
     if not isinstance(symbol, str) or not symbol.isidentifier():
         raise UsageError(

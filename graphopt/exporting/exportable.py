@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from graphopt.errors import UsageError
+
 if TYPE_CHECKING:
     import torch
 
@@ -28,6 +30,9 @@ class Exportable:
         output_names: a name for each output tensor, in order. By default `output` for a single one, the keys
             of a dict, and `output_0`, `output_1`, ... for a tuple.
         opset: version of ONNX's operators to write; by default what the exporter prefers.
+
+    Raises:
+        UsageError: one of them is of another type.
     """
 
     module: torch.nn.Module
@@ -37,3 +42,22 @@ class Exportable:
     input_names: Sequence[str] | None = None
     output_names: Sequence[str] | None = None
     opset: int | None = None
+
+    def __post_init__(self) -> None:
+        checks = {
+            "args": (self.args, (tuple, list), "a tuple of positional arguments"),
+            "kwargs": (self.kwargs, (Mapping, type(None)), "a dict of keyword arguments"),
+            "dynamic_shapes": (self.dynamic_shapes, (Mapping, type(None)), "a dict such as {'x': {0: 'batch'}}"),
+            "input_names": (self.input_names, (tuple, list, type(None)), "a list of names"),
+            "output_names": (self.output_names, (tuple, list, type(None)), "a list of names"),
+            "opset": (self.opset, (int, type(None)), "a number"),
+        }
+        for name, (value, kinds, wanted) in checks.items():
+            _check_type(name, value, kinds, wanted)
+        for name, axes in (self.dynamic_shapes or {}).items():
+            _check_type(f"dynamic_shapes[{name!r}]", axes, (Mapping,), "a dict such as {0: 'batch'}")
+
+
+def _check_type(name: str, value: object, kinds: tuple[type, ...], wanted: str) -> None:
+    if not isinstance(value, kinds):
+        raise UsageError(f"{name} is of type {type(value).__name__}", help=f"give {wanted}")

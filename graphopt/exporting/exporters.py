@@ -58,7 +58,7 @@ def legacy(call: Call, order: Order, path: Path) -> None:
         _torch_onnx.export(
             module,
             copies(call.tensors),
-            path,
+            str(path),  # beyond 2 GB it wants a text, not a Path
             dynamo=False,
             input_names=list(call.names),
             output_names=list(order.output_names),

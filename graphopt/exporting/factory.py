@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import difflib
 import importlib
 import pkgutil
 import sys
@@ -12,7 +11,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, cast
 
-from graphopt.errors import ExportError, GraphoptError, UsageError
+from graphopt.errors import ExportError, GraphoptError, UsageError, did_you_mean
 from graphopt.exporting.exportable import Exportable
 from graphopt.exporting.user_code import user_line
 
@@ -69,12 +68,11 @@ def _import(name: str) -> ModuleType:
         missing = error.name or ""
         if missing != name and not name.startswith(f"{missing}."):
             raise
-        near = difflib.get_close_matches(missing.rpartition(".")[2], _siblings(missing), n=1)
-        parent = f" in {missing.rpartition('.')[0]}" if "." in missing else ""
+        folder, _, module = missing.rpartition(".")
         raise UsageError(
-            f"there is no Python module {missing.rpartition('.')[2]!r}{parent}",
+            f"there is no Python module {module!r}{f' in {folder}' if folder else ''}",
             where=name if missing != name else None,
-            help=f"did you mean {near[0]!r}?" if near else "run it in the folder that the module lies in",
+            help=did_you_mean(module, _siblings(missing)) or "run it in the folder that the module lies in",
         ) from None
 
 
@@ -91,8 +89,8 @@ def _find(module: ModuleType, module_name: str, attribute: str) -> object:
         inside = found
         found = getattr(inside, part, None)
         if found is None:
-            near = difflib.get_close_matches(part, [n for n in dir(inside) if not n.startswith("_")], n=1)
-            raise UsageError(f"{path} has no {part!r}", help=f"did you mean {near[0]!r}?" if near else None)
+            names = [n for n in dir(inside) if not n.startswith("_")]
+            raise UsageError(f"{path} has no {part!r}", help=did_you_mean(part, names))
         path = f"{path}.{part}"
     return found
 

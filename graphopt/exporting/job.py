@@ -65,7 +65,7 @@ def export(
         UsageError: names, dynamic shapes or the opset cannot be meant.
     """
     require_torch()
-    exportable = Exportable(module, tuple(args), kwargs, dynamic_shapes, input_names, output_names, opset)
+    exportable = Exportable(module, args, kwargs, dynamic_shapes, input_names, output_names, opset)
     return export_exportable(exportable, path, exporter=exporter, cache=cache, cache_dir=cache_dir, progress=progress)
 
 

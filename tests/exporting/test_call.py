@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from graphopt.errors import GraphoptError
+from graphopt.errors import GraphoptError, UsageError
 from graphopt.exporting import Exportable
 from graphopt.exporting.call import example_outputs, flat_forward, flatten, run
 from graphopt.exporting.evaluation import evaluation
@@ -123,6 +123,38 @@ def test_calls_that_cannot_be_meant(exportable: Exportable, text: str) -> None:
 def test_torchscript_is_refused() -> None:
     assert refusal(Exportable(torch.jit.script(nets.Add()), (ONE,))) == (
         "Add is TorchScript\n  help: export the torch.nn.Module that it was made from"
+    )
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "text"),
+    [
+        ("args", ONE, "args is of type Tensor\n  help: give a tuple of positional arguments"),
+        ("kwargs", (ONE,), "kwargs is of type tuple\n  help: give a dict of keyword arguments"),
+        (
+            "dynamic_shapes",
+            ({0: "n"},),
+            "dynamic_shapes is of type tuple\n  help: give a dict such as {'x': {0: 'batch'}}",
+        ),
+        (
+            "dynamic_shapes",
+            {"x": [0]},
+            "dynamic_shapes['x'] is of type list\n  help: give a dict such as {0: 'batch'}",
+        ),
+        ("input_names", "x", "input_names is of type str\n  help: give a list of names"),
+        ("opset", "18", "opset is of type str\n  help: give a number"),
+    ],
+)
+def test_fields_of_another_type(field: str, value: Any, text: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        Exportable(nets.Add(), **{"args": (ONE,), field: value})
+    assert str(caught.value) == text
+
+
+def test_parameters_without_a_size_are_refused() -> None:
+    assert refusal(Exportable(nn.Sequential(nn.LazyLinear(3)), (ONE,))) == (
+        "Sequential has parameters without a size\n"
+        "  help: call the module once on its example inputs before it is exported"
     )
 
 

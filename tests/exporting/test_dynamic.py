@@ -52,6 +52,7 @@ def test_options_of_another_form(option: str, text: str) -> None:
             {"q": {0: "n"}},
             "dynamic shapes name 'q', which is no input\n  help: the inputs are x, state_right, state_left, unread",
         ),
+        ({"x": {"0": "n"}}, "dynamic shapes name axis 0 of 'x', which has 2 axes\n  help: axes count from 0"),
         ({"x": {2: "n"}}, "dynamic shapes name axis 2 of 'x', which has 2 axes\n  help: axes count from 0"),
         (
             {"x": {0: "2*n"}},
