@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 
 from graphopt.graph.attributes import Attribute, Kind
+from graphopt.graph.dtypes import DType
 from graphopt.graph.graph import Node
+from graphopt.graph.schemas import schema
 from graphopt.graph.tensor import Array, Tensor
 
 
@@ -38,6 +42,14 @@ def _array(attribute: Attribute) -> Array | None:
     if attribute.kind in (Kind.INT, Kind.INTS):
         return np.array(value, np.int64)
     return np.array(value, object)
+
+
+@cache
+def can_hold(dtype: DType, opset: int) -> bool:
+    """Whether a Constant node of this opset can have this element type: before opset 9 it is floats or nothing."""
+    found = schema("Constant", opset)
+    name = {DType.float32: "float", DType.float64: "double"}.get(dtype, dtype.name)
+    return found is not None and any(f"tensor({name})" in c.allowed_type_strs for c in found.type_constraints)
 
 
 def constant_node_attributes(tensor: Tensor) -> dict[str, Attribute]:

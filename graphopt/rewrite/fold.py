@@ -9,7 +9,7 @@ import numpy as np
 from onnx.shape_inference import InferenceError
 
 from graphopt.graph.attributes import Attribute
-from graphopt.graph.constant_node import constant_node_attributes
+from graphopt.graph.constant_node import can_hold, constant_node_attributes
 from graphopt.graph.dead import sweep
 from graphopt.graph.graph import Node, Value
 from graphopt.graph.model import Model
@@ -40,7 +40,7 @@ def fold_graph(model: Model, allowance: int) -> tuple[int, list[tuple[str, int]]
     Returns:
         How many nodes went, and the values that were left computed for their size, with their bytes.
     """
-    nodes_before = sum(1 for _ in model.all_nodes())
+    nodes_before = _computing(model)
     refused: set[Node] = set()
     too_large: dict[Node, int] = {}
     while True:
@@ -55,9 +55,12 @@ def fold_graph(model: Model, allowance: int) -> tuple[int, list[tuple[str, int]]
         refused |= failed
         if not settled and len(failed) == len(chosen):
             break
-    nodes_after = sum(1 for _ in model.all_nodes())
     left = [(n.outputs[0].name, size) for n, size in too_large.items() if n.outputs and n.outputs[0] is not None]
-    return nodes_before - nodes_after, left
+    return nodes_before - _computing(model), left
+
+
+def _computing(model: Model) -> int:
+    return sum(1 for n in model.all_nodes() if n.op_type != "Constant" or n.domain)
 
 
 def _weight_bytes(model: Model) -> int:
@@ -79,7 +82,7 @@ def _settle_shapes(model: Model) -> int:
             continue
         array = _size(shape) if node.op_type == "Size" else _dims(node, shape)
         output = node.outputs[0]
-        if array is not None and output is not None and output.is_used:
+        if array is not None and output is not None and output.is_used and _can_be_constant(node, model):
             _replace(node, {output: Tensor.of(array)}, model)
             settled += 1
     return settled
@@ -114,7 +117,7 @@ def _constant_nodes(model: Model, refused: set[Node], limit: int) -> dict[Node, 
         if not all(v is None or v.constant is not None or v in made for v in node.inputs):
             continue
         size = _output_bytes(node, model)
-        if size is not None and size <= limit:
+        if size is not None and size <= limit and _can_be_constant(node, model):
             found[node] = size
             made.update(v for v in node.outputs if v is not None)
     return found
@@ -124,6 +127,12 @@ def _may_fold(node: Node) -> bool:
     if node.domain not in STANDARD_DOMAINS or node.op_type in NEVER_FOLDED or not is_pure(node.op_type, node.domain):
         return False
     return not node.has_bodies and not any(a.reference for a in node.attributes.values())
+
+
+def _can_be_constant(node: Node, model: Model) -> bool:
+    """Whether the outputs of the graph among a node's outputs, which stay outputs of nodes, have types for that."""
+    shown = [v for v in node.outputs if v is not None and v.is_output]
+    return all(v.dtype is not None and can_hold(v.dtype, model.opset) for v in shown)
 
 
 def _output_bytes(node: Node, model: Model) -> int | None:

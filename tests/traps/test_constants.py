@@ -243,3 +243,30 @@ def test_a_weight_that_folding_frees_pays_for_its_successor() -> None:
     model = from_proto(parsed(text))
     assert fold_graph(model, 4000) == (1, [])
     assert [v.name for v in model.graph.initializers] == ["t"]
+
+
+def test_an_integer_that_no_constant_of_the_opset_can_hold_stays_computed(tmp_path: Path) -> None:
+    """Before opset 9 a Constant is of floats; the shape is an output, and so has to come from a node."""
+    after = compiled(
+        """<ir_version: 4, opset_import: ["" : 8]>
+        main (float[2,3] x) => (float[2,3] y, int64[2] s, float[2] f) <float[2] w = {1, 2}> {
+            y = Relu(x)
+            s = Shape(x)
+            f = Neg(w)
+        }""",
+        tmp_path,
+    )
+    assert [n.op_type for n in after.graph.node if n.output[0] in ("s", "f")] == ["Shape", "Constant"]
+
+
+def test_folding_what_is_an_output_counts_as_a_change() -> None:
+    """One node goes and another comes: Split into two constants, both outputs, makes even more of them."""
+    model = from_proto(
+        parsed(f"""{HEAD}
+        main (float[2] x) => (float[2] y, float[1] a, float[1] b) <float[2] w = {{1, 2}}> {{
+            y = Neg(x)
+            a, b = Split<axis = 0>(w)
+        }}""")
+    )
+    assert fold_graph(model, 100) == (1, [])
+    assert [n.op_type for n in model.graph.nodes] == ["Neg", "Constant", "Constant"]
