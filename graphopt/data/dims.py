@@ -121,7 +121,13 @@ _OPERATORS: dict[type[ast.operator], Callable[[int, int], int]] = {
 }
 
 
+LONGEST_EXPRESSION = 200
+"""Characters: what is longer was not written by an exporter, and would be deep."""
+
+
 def _expression(text: str, known: set[str]) -> ast.expr | None:
+    if len(text) > LONGEST_EXPRESSION:
+        return None
     try:
         tree = ast.parse(text, mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from graphopt.data.sample import Sample
@@ -41,7 +42,11 @@ class Disturbances:
 
     def _run(self, seed: int, samples: Sequence[int]) -> None:
         disturbed = disturbed_model(self._model, seed, self._store.folder)
-        with Runner(self._model if disturbed is None else disturbed, "the disturbed model") as runner:
+        self._moved |= dict.fromkeys([(index, seed) for index in samples])
+        with (
+            suppress(GraphoptError),  # a weight that was checked on loading, say, no longer is what it must be
+            Runner(self._model if disturbed is None else disturbed, "the disturbed model") as runner,
+        ):
             for index in samples:
                 self._moved[index, seed] = self._run_one(runner, seed, index)
         if isinstance(disturbed, Path):

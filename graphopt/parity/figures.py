@@ -91,7 +91,8 @@ def _compare_scalars(reference: Any, candidate: Any) -> Figures:
 
 
 def worst(figures: Iterable[Figures]) -> Figures:
-    """The worst of each figure; elements and mismatches add up, and root mean squares are taken over all elements."""
+    """The worst of each figure; elements and mismatches add up, root mean squares are taken over all elements, and a
+    silent reference has no direction that a cosine could be of."""
     found = list(figures)
     if not found:
         return EQUAL
@@ -104,7 +105,7 @@ def worst(figures: Iterable[Figures]) -> Figures:
         max_abs=_highest(f.max_abs for f in found),
         rms=_pooled(((f.rms, f.elements) for f in found), elements),
         error_rms=_pooled(((f.error_rms, f.elements) for f in found), elements),
-        cosine=-_highest(-f.cosine for f in found),
+        cosine=min((f.cosine for f in found if f.rms > 0), default=1.0),
         structure=next((f.structure for f in found if f.structure), None),
     )
 

@@ -71,7 +71,7 @@ class Runner:
             with quiet_polygraphy():
                 # the samples are checked when they are read; Polygraphy's check knows neither strings nor defaults
                 return dict(self._runner.infer(tensors, check_inputs=False))
-        except NotRunnable:
+        except (NotRunnable, MemoryError):
             raise
         except Exception as error:  # onnxruntime's exceptions share no base class of their own
             raise run_refusal(error, self.label, sample.name) from None

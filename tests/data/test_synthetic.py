@@ -281,3 +281,8 @@ def test_large_shapes_are_tried_where_they_are_fixed_or_asked_for() -> None:
     profile = Profile((1, 2400, 2400), (1, 2400, 2400), (2, 2400, 2400))
     result = found(floats(x=("N", "H", "W")), anything, InputFacts(profiles={"x": profile}))
     assert shapes(result) == [{"x": (1, 2400, 2400)}, {"x": (2, 2400, 2400)}]
+
+
+def test_a_name_that_is_no_honest_expression_is_a_name() -> None:
+    long = " + ".join(["N"] * 3000)
+    assert shapes(found(floats(x=("N", 2), y=(long, 2), z=("N // 0", 2), w=("N ** 9", 2)), anything))[0]["x"] == (1, 2)
