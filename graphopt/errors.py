@@ -5,6 +5,8 @@ Anything else that escapes is a bug, and shows as a traceback on purpose.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 EXIT_GOOD = 0
 EXIT_PARITY = 1
 EXIT_INPUT = 2
@@ -70,3 +72,11 @@ class BackendError(GraphoptError):
     """A backend that is missing, or that refused the model."""
 
     exit_code = EXIT_BACKEND
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str | None:
+    """A help line that suggests the known word most like this one; None where none is like it."""
+    from difflib import get_close_matches
+
+    near = get_close_matches(word, list(known), 1)
+    return f"did you mean {near[0]!r}?" if near else None

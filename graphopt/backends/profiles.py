@@ -11,14 +11,13 @@ Taken where nothing is said (smallest : usual : largest), for each dynamic size:
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from math import prod
 
 from graphopt.backends.base import ProfileShape, Sizes
-from graphopt.errors import UsageError
+from graphopt.errors import UsageError, did_you_mean
 from graphopt.graph.dtypes import DType
 from graphopt.graph.interface import Dim, Interface, TensorSpec
 
@@ -137,12 +136,11 @@ def observed(interface: Interface, samples: Iterable[Mapping[str, Sizes]]) -> di
 
 
 def _unknown(name: str, specs: Mapping[str, TensorSpec]) -> TensorSpec:
-    close = difflib.get_close_matches(name, specs, 1)
     listed = ", ".join(str(spec) for spec in specs.values()) or "none"
     raise UsageError(
         f"the model has no input {name!r}; its inputs are {listed}",
         where=f"--shape {name}=…",
-        help=f"did you mean {close[0]}?" if close else None,
+        help=did_you_mean(name, specs),
     )
 
 

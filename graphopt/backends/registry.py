@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable
 from importlib.metadata import EntryPoint, entry_points
 
 from graphopt.backends.base import Backend
-from graphopt.errors import BackendError, UsageError
+from graphopt.errors import BackendError, UsageError, did_you_mean
 
 ENTRY_POINTS = "graphopt.backends"
 
@@ -54,10 +53,8 @@ def get(name: str) -> Backend:
     found = _foreign().get(name)
     if found is not None:
         return _load(found)
-    close = difflib.get_close_matches(name, names(), 1)
     raise UsageError(
-        f"there is no target {name!r}; the targets are {', '.join(names())}",
-        help=f"did you mean {close[0]}?" if close else None,
+        f"there is no target {name!r}; the targets are {', '.join(names())}", help=did_you_mean(name, names())
     )
 
 

@@ -6,7 +6,6 @@ one engine file, one sidecar, and errors that name nodes.
 
 from __future__ import annotations
 
-import difflib
 import importlib.util
 import os
 import sys
@@ -28,7 +27,7 @@ from graphopt.backends.sidecar import write_sidecar
 from graphopt.backends.tensorrt_sidecar import engine_details
 from graphopt.backends.tensorrt_talk import Names, Talk
 from graphopt.backends.tensorrt_trouble import Trouble, unavailable
-from graphopt.errors import OutputError, UsageError
+from graphopt.errors import OutputError, UsageError, did_you_mean
 from graphopt.graph.interface import Interface, interface_of
 from graphopt.progress import SILENT, Progress
 from graphopt.targets import Target, load
@@ -97,10 +96,9 @@ def _check_options(target: Target, options: BuildOptions) -> None:
                 help="leave the compute capabilities out, or build for the target tensorrt-rtx",
             )
         if name not in known:
-            close = difflib.get_close_matches(name, known, 1)
             raise UsageError(
                 f"target {target.name!r} has no compute capability {name!r}; it has {', '.join(known)}",
-                help=f"did you mean {close[0]}?" if close else None,
+                help=did_you_mean(name, known),
             )
     if options.memory_limit_mb is not None and sys.platform != "linux":
         raise UsageError("a memory limit can be kept on Linux only", help="leave it out")

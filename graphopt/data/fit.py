@@ -8,14 +8,13 @@ preprocessing step that was forgotten.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
 import numpy as np
 
 from graphopt.data.sample import Array, Feed, Feeds, Sample
-from graphopt.errors import DataError
+from graphopt.errors import DataError, did_you_mean
 from graphopt.graph.dtypes import DType
 from graphopt.graph.interface import Interface, TensorSpec
 
@@ -37,9 +36,8 @@ def _check_names(sample: str, values: Mapping[str, object], interface: Interface
     taken = _listed(i.name for i in interface.inputs)
     for name in values:
         if name not in known:
-            close = difflib.get_close_matches(name, known, 1)
-            hint = f"did you mean {close[0]!r}? " if close else ""
-            raise DataError(f"the model has no input {name!r}", where=sample, help=f"{hint}its inputs are {taken}")
+            hints = filter(None, (did_you_mean(name, known), f"its inputs are {taken}"))
+            raise DataError(f"the model has no input {name!r}", where=sample, help=" ".join(hints))
     for spec in interface.inputs:
         if spec.name not in values:
             raise DataError(

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from functools import cache
 from typing import Any, cast
 
 import onnx
 from onnx import checker, defs
 
-from graphopt.errors import ModelError
+from graphopt.errors import ModelError, did_you_mean
 from graphopt.graph.dtypes import DTYPES, DType
 from graphopt.graph.names import unnamed
 from graphopt.graph.schemas import NEWEST_OPSET, STANDARD_DOMAINS, has_operator, standard_domain
@@ -71,11 +70,11 @@ class NodeChecker:
         if opset is None:
             raise ModelError(f"the model imports no opset for domain {domain or 'ai.onnx'}", where=where)
         if not has_operator(node.op_type, opset, domain):
-            close = difflib.get_close_matches(node.op_type, operator_names(domain), 1)
             raise ModelError(
                 f"there is no operator {node.op_type} in opset {opset}",
                 where=where,
-                help=f"did you mean {close[0]}?" if close else "a custom operator needs a domain of its own",
+                help=did_you_mean(node.op_type, operator_names(domain))
+                or "a custom operator needs a domain of its own",
             )
         _check_bodies(node, where)
         try:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any, ClassVar
 
-from graphopt.errors import RecipeError
+from graphopt.errors import RecipeError, did_you_mean
 from graphopt.graph.model import Model
 from graphopt.lang import tree
 from graphopt.progress import SILENT, Progress
@@ -117,10 +116,8 @@ def find_pass(name: str) -> type[Pass]:
     if name in offered:
         return offered[name].load()
     known = [*PASSES, *offered]
-    near = difflib.get_close_matches(name, known, 1)
     raise RecipeError(
-        f"there is no pass {name!r}",
-        help=f"did you mean {near[0]!r}?" if near else f"passes: {', '.join(sorted(known))}",
+        f"there is no pass {name!r}", help=did_you_mean(name, known) or f"passes: {', '.join(sorted(known))}"
     )
 
 

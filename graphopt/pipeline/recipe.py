@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import tomllib
 from dataclasses import dataclass
 from importlib import resources
@@ -12,7 +11,7 @@ from typing import Any, cast
 
 from pydantic import TypeAdapter, ValidationError
 
-from graphopt.errors import RecipeError
+from graphopt.errors import RecipeError, did_you_mean
 from graphopt.pipeline.passes import Pass, find_pass
 
 KEYS = ("description", "rounds", "pass")
@@ -56,8 +55,7 @@ def shipped_recipes() -> list[str]:
 def _shipped(name: str) -> Recipe:
     known = shipped_recipes()
     if name not in known:
-        near = difflib.get_close_matches(name, known, 1)
-        hint = f"did you mean {near[0]!r}?" if near else f"recipes: {', '.join(known)}"
+        hint = did_you_mean(name, known) or f"recipes: {', '.join(known)}"
         raise RecipeError(f"there is no recipe {name!r}", help=f"{hint} A file's name ends in .toml")
     file = resources.files("graphopt.pipeline").joinpath("recipes", f"{name}.toml")
     return parse_recipe(file.read_text(encoding="utf-8"), name, f"recipe {name}")
@@ -115,7 +113,5 @@ def _pass(entry: dict[str, Any], where: str) -> Pass:
 
 
 def _suggest(key: str, known: tuple[str, ...] | list[str]) -> str:
-    near = difflib.get_close_matches(key, known, 1)
-    if near:
-        return f"did you mean {near[0]!r}?"
-    return f"known: {', '.join(known)}" if known else "it has no options"
+    near = did_you_mean(key, known)
+    return near or (f"known: {', '.join(known)}" if known else "it has no options")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Iterator, Sequence
 from importlib import resources
 from importlib.metadata import entry_points
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
-from graphopt.errors import UsageError
+from graphopt.errors import UsageError, did_you_mean
 from graphopt.lang import tree
 from graphopt.lang.check import check
 from graphopt.lang.parse import parse
@@ -34,8 +33,7 @@ def load_rules(extra: Sequence[Path] = (), skip: Sequence[str] = ()) -> tuple[tr
     names = {rule.name for rule in rules}
     for name in skip:
         if name not in names:
-            near = difflib.get_close_matches(name, names, 1)
-            raise UsageError(f"there is no rule {name!r} to skip", help=f"did you mean {near[0]!r}?" if near else None)
+            raise UsageError(f"there is no rule {name!r} to skip", help=did_you_mean(name, names))
     return tuple(rule for rule in rules if rule.name not in skip)
 
 

@@ -121,7 +121,7 @@ def test_first_axis_elsewhere_makes_a_batch() -> None:
         (
             {"imags": "1x3"},
             "the model has no input 'imags'; its inputs are images: float32[N,3,?], ids: float32[N,4]"
-            "\n  at: --shape imags=…\n  help: did you mean images?",
+            "\n  at: --shape imags=…\n  help: did you mean 'images'?",
         ),
         ({"images": "1x3"}, "input images: float32[N,3,?] has 3 axes, not 2\n  at: --shape images=1x3"),
         (

@@ -25,7 +25,7 @@ def test_unknown_target() -> None:
         registry.get("tensort-rtx")
     assert str(caught.value) == (
         "there is no target 'tensort-rtx'; the targets are onnxruntime, tensorrt, tensorrt-rtx"
-        "\n  help: did you mean tensorrt-rtx?"
+        "\n  help: did you mean 'tensorrt-rtx'?"
     )
 
 

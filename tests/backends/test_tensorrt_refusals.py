@@ -274,7 +274,7 @@ def test_values_that_are_not_given(tmp_path: Path) -> None:
         (
             {"compute_capabilities": ("sm81",)},
             "target 'tensorrt-rtx' has no compute capability 'sm81'; it has sm75, sm80, sm86, sm89, sm120, sm121"
-            "\n  help: did you mean sm89?",
+            "\n  help: did you mean 'sm89'?",
         ),
         ({"memory_limit_mb": 0}, "the memory limit must be above 0 MiB, not 0"),
         ({"timeout_s": -1.5}, "the time limit must be above 0 seconds, not -1.5"),

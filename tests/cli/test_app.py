@@ -101,7 +101,7 @@ def test_a_user_error_has_its_place_and_help(tmp_path: Path, capsys: pytest.Capt
     assert run(["inspect", str(path)]) == 2
     assert capsys.readouterr() == (
         "",
-        "error: there is no operator Rleu in opset 17\n  at: node Rleu(y)\n  help: did you mean Relu?\n",
+        "error: there is no operator Rleu in opset 17\n  at: node Rleu(y)\n  help: did you mean 'Relu'?\n",
     )
 
 

@@ -143,13 +143,13 @@ def test_no_opset(tmp_path: Path) -> None:
 
 def test_an_unknown_operator(tmp_path: Path) -> None:
     assert refused(parsed("g (float[2] x) => (y) { [here] y = Rleu(x) }"), tmp_path) == (
-        "there is no operator Rleu in opset 17\n  at: node here\n  help: did you mean Relu?"
+        "there is no operator Rleu in opset 17\n  at: node here\n  help: did you mean 'Relu'?"
     )
 
 
 def test_an_operator_that_its_opset_lacks(tmp_path: Path) -> None:
     assert refused(parsed("g (float[2] x) => (y) { y = Gelu(x) }"), tmp_path) == (
-        "there is no operator Gelu in opset 17\n  at: node Gelu(y)\n  help: did you mean Gelu?"
+        "there is no operator Gelu in opset 17\n  at: node Gelu(y)\n  help: did you mean 'Gelu'?"
     )
 
 
@@ -167,7 +167,7 @@ def test_an_unknown_operator_in_a_body(tmp_path: Path) -> None:
         "else_branch = e () => (q) { q = Relu(x) }> }"
     )
     assert refused(parsed(text), tmp_path) == (
-        "there is no operator Rleu in opset 17\n  at: node deep\n  help: did you mean Relu?"
+        "there is no operator Rleu in opset 17\n  at: node deep\n  help: did you mean 'Relu'?"
     )
 
 
