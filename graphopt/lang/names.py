@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass, replace
+from functools import cache
 from typing import Any, TypeVar, cast
 
 from graphopt.lang import tree as t
@@ -13,24 +14,51 @@ Tree = TypeVar("Tree")
 
 
 def children(item: Any) -> Iterator[Any]:
-    """The direct parts of a tree that are trees themselves."""
-    for field in fields(item):
-        yield from _trees(getattr(item, field.name))
+    """The direct parts of a tree that are trees themselves, in the order of the text."""
+    for name in _parts_of(item.__class__):
+        value = getattr(item, name)
+        if isinstance(value, tuple):
+            yield from _trees(cast("tuple[Any, ...]", value))
+        elif type(value) in _TREES:
+            yield value
 
 
-def _trees(value: Any) -> Iterator[Any]:
-    if isinstance(value, tuple):
-        for part in cast("tuple[Any, ...]", value):
-            yield from _trees(part)
-    elif is_dataclass(value) and not isinstance(value, Span):
-        yield value
+def _trees(values: tuple[Any, ...]) -> Iterator[Any]:
+    for value in values:
+        if isinstance(value, tuple):
+            yield from _trees(cast("tuple[Any, ...]", value))
+        elif type(value) in _TREES:
+            yield value
+
+
+_TREES = frozenset(
+    found
+    for found in vars(t).values()
+    if isinstance(found, type) and is_dataclass(found) and found.__module__ == t.__name__
+)
+
+
+@cache
+def _parts_of(kind: type[Any]) -> tuple[str, ...]:
+    return tuple(f.name for f in fields(kind) if f.name not in ("span", "name_span", "operator_span", "source"))
 
 
 def walk(item: Any) -> Iterator[Any]:
-    """A tree and everything below it."""
-    yield item
-    for child in children(item):
-        yield from walk(child)
+    """A tree and everything below it, in the order of the text."""
+    pending = [item]
+    while pending:
+        current = pending.pop()
+        yield current
+        pending.extend(reversed(list(children(current))))
+
+
+def outline(item: Any) -> Any:
+    """A tree without its places: two texts mean the same where their outlines are equal."""
+    if isinstance(item, tuple):
+        return tuple(outline(part) for part in cast("tuple[Any, ...]", item))
+    if type(item) in _TREES:
+        return (item.__class__.__name__, *(outline(getattr(item, name)) for name in _parts_of(item.__class__)))
+    return (type(item).__name__, item) if isinstance(item, (bool, int, float)) else item
 
 
 def names_in(item: Any) -> Iterator[str]:

@@ -1,18 +1,21 @@
-"""From text to tree, with one clear error where the text is not of the language."""
+"""From text to tree, with one clear error for each statement that is not of the language."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from functools import cache
 from importlib import resources
 from typing import Any, cast
 
 from lark import Lark, Token, Tree
-from lark.exceptions import UnexpectedCharacters, UnexpectedEOF, UnexpectedInput, UnexpectedToken
+from lark.exceptions import UnexpectedInput
 
 from graphopt.lang.build import build_file
 from graphopt.lang.diagnostics import Diagnostic, RuleError
-from graphopt.lang.source import Source, Span
+from graphopt.lang.source import Source
+from graphopt.lang.syntax import Branch, Reader, branches
+from graphopt.lang.syntax_error import TooDeep, syntax_error, too_deep
 from graphopt.lang.tree import RuleFile
 
 
@@ -20,20 +23,61 @@ def parse(text: str, name: str = "<rules>") -> RuleFile:
     """Parse one rule file.
 
     Raises:
-        RuleError: the text is not of the language; the error points at the first place where it is not.
+        RuleError: statements that are not of the language, each with the first place where it is not.
     """
+    file, errors = parse_leniently(text, name)
+    if errors:
+        raise RuleError(errors)
+    return file
+
+
+def parse_leniently(text: str, name: str = "<rules>") -> tuple[RuleFile, list[Diagnostic]]:
+    """Parse what can be parsed of a file; what cannot is left out of the tree and told as errors."""
     source = Source(name, text)
+    errors: list[Diagnostic] = []
+    whole = _parse_piece(text, Reader(source), errors)
+    pieces = [(whole, Reader(source))]
+    if errors:
+        errors.clear()
+        pieces = [(_parse_piece(t, r, errors), r) for t, r in _statements(source)]
+    statements = [(branch, reader) for tree, reader in pieces for branch in branches(tree)]
+    file, more = build_file(source, statements)
+    return file, errors + more
+
+
+def _parse_piece(text: str, reader: Reader, errors: list[Diagnostic]) -> Branch:
     try:
-        tree: Tree[Token] = cast(Any, _parser()).parse(text if text.endswith("\n") else text + "\n")
+        return cast(Any, _parser()).parse(text if text.endswith("\n") else text + "\n")
     except UnexpectedInput as error:
-        raise RuleError([_syntax_error(error, source)]) from None
-    return build_file(tree, source)
+        errors.append(syntax_error(error, text, reader))
+    except TooDeep as error:
+        errors.append(too_deep(error, reader))
+    return Tree("start", [])
+
+
+_STATEMENT = re.compile(r"^[ \t]*(rule|axes|prune|phase|use|opset)[ \t]+[^\s=]", re.MULTILINE)
+_SECTION = re.compile(r"^[ \t]*(match|where|when|let|rewrite)[ \t]*:", re.MULTILINE)
+
+
+def _statements(source: Source) -> Iterator[tuple[str, Reader]]:
+    """The text cut where statements seem to begin: so an error in one does not hide those of the others."""
+    starts = [0]
+    in_head = False
+    for found in _STATEMENT.finditer(source.text):
+        word = found[1]
+        if word == "opset" and in_head and not _SECTION.search(source.text, starts[-1], found.start()):
+            continue  # a rule's own range
+        if found.start() > 0:
+            starts.append(found.start())
+        in_head = word == "rule"
+    for start, end in zip(starts, [*starts[1:], len(source.text)], strict=True):
+        yield source.text[start:end], Reader(source, start)
 
 
 @cache
 def _parser() -> Lark:
     grammar = resources.files("graphopt.lang").joinpath("grammar.lark").read_text(encoding="utf-8")
-    return Lark(grammar, parser="lalr", postlex=_Brackets(), propagate_positions=True, maybe_placeholders=False)
+    return Lark(grammar, parser="lalr", postlex=_Brackets(), keep_all_tokens=True, maybe_placeholders=False)
 
 
 class _Brackets:
@@ -47,59 +91,11 @@ class _Brackets:
         for token in stream:
             if token.type in ("LPAR", "LSQB"):
                 depth += 1
+                if depth > TooDeep.LIMIT:
+                    raise TooDeep(token)
             elif token.type in ("RPAR", "RSQB"):
                 depth -= 1
             if token.type == "_NL" and (depth > 0 or at_start):
                 continue
             at_start = token.type == "_NL"
             yield token
-
-
-_WORDS = {
-    "_NL": "the end of the line",
-    "LPAR": "'('",
-    "RPAR": "')'",
-    "LSQB": "'['",
-    "RSQB": "']'",
-    "COLON": "':'",
-    "COMMA": "','",
-    "EQUAL": "'='",
-    "NAME": "a name",
-    "CAPITAL": "an operator",
-    "STRING": "a text in quotes",
-    "NUMBER": "a number",
-    "INT": "a whole number",
-    "SIGNED_INT": "a whole number",
-    "COMPARE": "a comparison",
-    "MATCH": "'match:'",
-    "REWRITE": "'rewrite:'",
-    "RULE": "'rule'",
-    "$END": "the end of the file",
-}
-
-
-def _syntax_error(error: UnexpectedInput, source: Source) -> Diagnostic:
-    details = cast(Any, error)  # lark gives the attributes of its errors no types
-    if isinstance(error, UnexpectedCharacters):
-        start: int = details.pos_in_stream or 0
-        return Diagnostic("GR001", f"{source.text[start]!r} cannot stand here", Span(source, start, start + 1))
-    if isinstance(error, UnexpectedToken) and details.token.type != "$END":
-        token = details.token
-        start = token.start_pos or 0
-        found = "the end of the line" if token.type == "_NL" else repr(str(token))
-        message = f"{found} cannot stand here"
-        span = Span(source, start, start + max(1, len(str(token).strip()) or 1))
-    else:
-        assert isinstance(error, (UnexpectedToken, UnexpectedEOF))
-        message = "the file ends in the middle of a statement"
-        end = max(0, len(source.text.rstrip()) - 1)
-        span = Span(source, end, end + 1)
-    return Diagnostic("GR001", message, span, _expected(error))
-
-
-def _expected(error: UnexpectedInput) -> str | None:
-    names: set[str] = set(getattr(error, "accepts", None) or getattr(error, "expected", None) or ())
-    words = sorted({_WORDS[n] for n in names if n in _WORDS})
-    if not words or len(words) > 4:
-        return None
-    return f"expected {' or '.join(words)}"

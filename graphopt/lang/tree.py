@@ -70,12 +70,13 @@ class Slice:
 
 @dataclass(frozen=True)
 class Call:
-    """A function: `sqrt(x)`; `k.reshape(s)` is `reshape(k, s)`, `target.supports(Op)` is a function of the target."""
+    """A function: `sqrt(x)`; `k.reshape(s)` is `reshape(k, s)`, written as a method of its first argument."""
 
     function: str
     arguments: tuple[Expression, ...]
     keywords: tuple[tuple[str, Expression], ...]
     span: Span
+    is_method: bool = False
 
 
 @dataclass(frozen=True)
@@ -222,7 +223,28 @@ class OpsetRange:
 
 
 @dataclass(frozen=True)
+class Line:
+    """A statement of one line as it is written, spaces aside: `kind` is opset, phase, use, doc, equal, order or
+    priority."""
+
+    kind: str
+    text: str
+    span: Span
+
+
+@dataclass(frozen=True)
+class Section:
+    """One `match:`, `where:`, `when:`, `let:` or `rewrite:` with what stands below it."""
+
+    kind: str
+    items: tuple[Match | Expression | Let | Rewrite, ...]
+    span: Span
+
+
+@dataclass(frozen=True)
 class Rule:
+    """One rule. `parts` are its lines and sections in the order of the file; the other fields say the same, sorted."""
+
     name: str
     name_span: Span
     phase: str
@@ -239,6 +261,7 @@ class Rule:
     lets: tuple[Let, ...]
     rewrites: tuple[Rewrite, ...]
     span: Span
+    parts: tuple[Line | Section, ...] = ()
 
     @property
     def place(self) -> str:
@@ -246,8 +269,125 @@ class Rule:
         return f"{self.name}@{self.name_span.line_place}"
 
 
+# --- axis facts and pruning ---
+
+
+@dataclass(frozen=True)
+class AxisIndex:
+    """Which axis: `kind` is "number" (`y[-1]`), "name" (`y[i]`, `y[axis]`), "item" (`y[perm[i]]`: item `item` of the
+    list attribute `name`) or "slice" (`x[2:]`)."""
+
+    kind: str
+    number: int | None = None
+    name: str | None = None
+    item: str | None = None
+    start: int | None = None
+    stop: int | None = None
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One axis, or several, of a tensor that the declaration names."""
+
+    tensor: str
+    index: AxisIndex
+    span: Span
+
+
+@dataclass(frozen=True)
+class Modifier:
+    """`when condition`, `unless condition`, or `scaling attribute`: cutting the axis scales that attribute."""
+
+    kind: str
+    value: Expression | str
+    span: Span
+
+
+@dataclass(frozen=True)
+class Fact:
+    """How axes belong together: `kind` is "tie" (one and the same, item by item), or the name of a function: the
+    first axis is `cat` (one after the other) or `fold` (multiplied, the first varies slowest) of the others."""
+
+    kind: str
+    axes: tuple[Axis, ...]
+    modifiers: tuple[Modifier, ...]
+    span: Span
+
+
+@dataclass(frozen=True)
+class Operand:
+    """A tensor of an `axes` declaration, by its place among the inputs or outputs."""
+
+    name: str
+    is_optional: bool
+    is_variadic: bool
+    span: Span
+
+
+@dataclass(frozen=True)
+class Axes:
+    """What is known of one operator's axes, in the opsets of the range."""
+
+    operator: str
+    operator_span: Span
+    inputs: tuple[Operand, ...]
+    outputs: tuple[Operand, ...]
+    facts: tuple[Fact, ...]
+    opset: OpsetRange | None
+    span: Span
+
+
+@dataclass(frozen=True)
+class AxisSource:
+    """Where pruning begins: an axis of an operator, by the names of its `axes` declaration."""
+
+    operator: str
+    axis: Axis
+    span: Span
+
+
+@dataclass(frozen=True)
+class PrunePart:
+    """One clause of a pruning: `kind` is doc, from, score, keep or repair."""
+
+    kind: str
+    items: tuple[Line | AxisSource | Expression, ...]
+    span: Span
+
+
+@dataclass(frozen=True)
+class Prune:
+    """What may be cut, by what score, how much is kept, and how what is lost is made up for."""
+
+    name: str
+    name_span: Span
+    doc: str
+    sources: tuple[AxisSource, ...]
+    score: Expression | None
+    keep: tuple[Expression, ...]
+    repair: tuple[Name, ...]
+    span: Span
+    parts: tuple[PrunePart, ...] = ()
+
+
+@dataclass(frozen=True)
+class Use:
+    """`use "other.rules"`: that file is loaded with this one."""
+
+    path: str
+    span: Span
+
+
+Statement = Line | Use | Rule | Axes | Prune
+
+
 @dataclass(frozen=True)
 class RuleFile:
+    """One file: its statements in order, and the same by kind."""
+
     source: Source
-    uses: tuple[tuple[str, Span], ...] = ()
+    uses: tuple[Use, ...] = ()
     rules: tuple[Rule, ...] = field(default=())
+    axes: tuple[Axes, ...] = ()
+    prunes: tuple[Prune, ...] = ()
+    statements: tuple[Statement, ...] = ()
