@@ -138,7 +138,12 @@ def _settle_overridable(model: Model, overridable: Overridable) -> None:
         value.shape, value.constant = value.initializer.shape, value.initializer
     graph.inputs = [v for v in graph.inputs if v.is_input]
     reason = "as IR version 3 demands" if forced else "as asked"
-    model.notes.append(f"{len(defaults)} initializers that were listed as inputs are taken as constants, {reason}")
+    what = (
+        "1 initializer that was listed as an input is"
+        if len(defaults) == 1
+        else (f"{len(defaults)} initializers that were listed as inputs are")
+    )
+    model.notes.append(f"{what} taken as constant, {reason}")
 
 
 Scope = dict[str, Value]

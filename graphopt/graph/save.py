@@ -27,17 +27,16 @@ ALIGNMENT = 4096
 def save(model: Model, path: Path) -> None:
     """Write `path`, and `path` + ".data" when the weights exceed 2 GB or the input kept them outside.
 
-    The folder must exist. Files appear whole or not at all; the data file first, so that a model never
-    names data that is not there.
+    The folder must exist. Files appear whole or not at all, and both only when both are written; the data file
+    first, so that a model never names data that is not there.
     """
-    if needs_external(model):
-        data_path = path.with_name(path.name + ".data")
-        with whole_file(data_path) as data:
-            writer = _DataWriter(data, data_path.name)
-            proto = to_proto(model, writer)
-    else:
-        proto = to_proto(model)
-    with whole_file(path) as file:
+    if not needs_external(model):
+        with whole_file(path) as file:
+            file.write(to_bytes(model))
+        return
+    data_path = path.with_name(path.name + ".data")
+    with whole_file(path) as file, whole_file(data_path) as data:
+        proto = to_proto(model, _DataWriter(data, data_path.name))
         file.write(proto.SerializeToString(deterministic=True))
 
 
@@ -115,6 +114,8 @@ def _graph(proto: onnx.GraphProto, graph: Graph, writer: _DataWriter | None) -> 
     for value in graph.initializers:
         assert value.initializer is not None
         proto.initializer.append(_weight(value.initializer, value.name, writer))
+        if value.declared is not None and not value.is_input and not value.is_output:
+            proto.value_info.add().CopyFrom(value.declared)
     proto.sparse_initializer.extend(graph.sparse_initializers)
     proto.quantization_annotation.extend(graph.quantization_annotations)
     for node in graph.nodes:

@@ -24,6 +24,7 @@ from graphopt.graph.files import whole_file
 from graphopt.graph.load import Overridable, load
 from graphopt.graph.model import Model
 from graphopt.graph.save import save
+from graphopt.graph.sizes import sizes_of
 from graphopt.graph.types import oversized
 from graphopt.parity.model_interface import read_interface
 from graphopt.parity.reference import Reference
@@ -104,10 +105,11 @@ def _compile(source: Path, output: Path, options: Options) -> CompileResult:
         model = load(source, overridable=options.overridable)
     _refuse_oversized(model, source, options.tensor_limit)
     values = complete(read_interface(source, str(source)), options.shapes).values
-    before = account(model, file=source)
     run = _Run(source, model, options, values)
     with staging(output) as folder, ExitStack() as held:
         gate, skipped = run.open_gate(held)
+        sizes = sizes_of(model, run.samples[0].shapes) if run.samples else None
+        before = account(model, file=source, sizes=sizes)
         context = Context(rules, Journal(), before.weight_bytes, options.fold_budget, options.progress, options.trace)
         manager = Manager(model, context, gate, options.check)
         manager.run(options.recipe)
@@ -121,7 +123,7 @@ def _compile(source: Path, output: Path, options: Options) -> CompileResult:
             output=output,
             recipe=options.recipe.name,
             before=before,
-            after=account(model, file=path),
+            after=account(model, file=path, sizes=sizes),
             passes=tuple(manager.records),
             parity=comparison,
             parity_skipped=skipped,

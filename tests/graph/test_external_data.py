@@ -285,7 +285,7 @@ def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
     model = load(written(model_with(reference()), tmp_path))
     with pytest.raises(OutputError) as caught:
         save(model, tmp_path / "gone" / "out.onnx")
-    assert str(caught.value) == f"cannot write {tmp_path}/gone/out.onnx.data: No such file or directory"
+    assert str(caught.value) == f"cannot write {tmp_path}/gone/out.onnx: No such file or directory"
 
 
 def test_the_previous_output_outlives_a_failure(tmp_path: Path) -> None:

@@ -377,7 +377,7 @@ def test_a_default_that_can_be_overridden_is_no_constant() -> None:
 def test_a_default_can_be_frozen_on_request() -> None:
     model = from_proto(parsed(DEFAULTS % 8), overridable="freeze")
     assert [v.name for v in model.graph.inputs] == ["x"]
-    assert model.notes == ["1 initializers that were listed as inputs are taken as constants, as asked"]
+    assert model.notes == ["1 initializer that was listed as an input is taken as constant, as asked"]
     assert violations(model) == []
 
 
@@ -385,7 +385,7 @@ def test_what_ir_version_3_forces_to_be_an_input_is_a_constant() -> None:
     model = from_proto(parsed(DEFAULTS % 3))
     assert [v.name for v in model.graph.inputs] == ["x"]
     assert all(v.constant is not None for v in model.graph.initializers)
-    assert model.notes == ["1 initializers that were listed as inputs are taken as constants, as IR version 3 demands"]
+    assert model.notes == ["1 initializer that was listed as an input is taken as constant, as IR version 3 demands"]
     saved = to_proto(model)
     assert (saved.ir_version, [i.name for i in saved.graph.input]) == (4, ["x"])
 

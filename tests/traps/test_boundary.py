@@ -51,7 +51,7 @@ def test_an_overridable_initializer_is_frozen_when_asked(tmp_path: Path) -> None
     after = onnx.load(tmp_path / "out" / "model.onnx")
     assert [i.name for i in after.graph.input] == ["x"]
     assert operators(after) == ["Add"]
-    assert result.notes == ("1 initializers that were listed as inputs are taken as constants, as asked",)
+    assert result.notes == ("1 initializer that was listed as an input is taken as constant, as asked",)
     feeds = made_feeds(model)
     assert_equal(by_onnxruntime(model, feeds), by_onnxruntime(after, feeds))
 
