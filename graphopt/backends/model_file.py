@@ -11,6 +11,7 @@ import onnx
 from google.protobuf.message import DecodeError
 
 from graphopt.errors import ModelError
+from graphopt.graph.bodies import bodies_of
 from graphopt.graph.external import Folder
 
 
@@ -76,8 +77,8 @@ def _node_tensors(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.TensorProto]
             if attribute.HasField("t"):
                 yield attribute.t
             yield from attribute.tensors
-            for body in (*attribute.graphs, *([attribute.g] if attribute.HasField("g") else [])):
-                yield from _graph_tensors(body)
+        for body in bodies_of(node):
+            yield from _graph_tensors(body)
 
 
 def _file_identity(name: str, path: Path) -> dict[str, Any]:

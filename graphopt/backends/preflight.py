@@ -9,6 +9,7 @@ import onnx
 from onnx import shape_inference
 
 from graphopt.backends.refusal import Refusal
+from graphopt.graph.bodies import bodies_of
 from graphopt.graph.check_file import known_dtype, node_label
 from graphopt.graph.dtypes import DType
 from graphopt.graph.interface import Interface, TensorSpec
@@ -118,9 +119,8 @@ def _graph_scopes(graph: onnx.GraphProto, outer: dict[str, int]) -> Iterator[_Sc
 def _bodies(scope: _Scope) -> Iterator[_Scope]:
     yield scope
     for node in scope.nodes:
-        for attribute in node.attribute:
-            for graph in (*attribute.graphs, *([attribute.g] if attribute.HasField("g") else [])):
-                yield from _graph_scopes(graph, scope.dtypes)
+        for body in bodies_of(node):
+            yield from _graph_scopes(body, scope.dtypes)
 
 
 def _constants(nodes: Iterable[onnx.NodeProto]) -> dict[str, int]:

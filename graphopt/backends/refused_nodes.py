@@ -17,6 +17,7 @@ import onnx
 from onnx import shape_inference
 
 from graphopt.backends.parser_error import ParserError
+from graphopt.graph.bodies import bodies_of
 
 ROUNDS = 64
 """Most times that the rest is parsed."""
@@ -115,7 +116,6 @@ def _replace(items: Any, new: list[Any]) -> None:
 
 def _reads(node: onnx.NodeProto) -> Iterator[str]:
     yield from (name for name in node.input if name)
-    for attribute in node.attribute:
-        for graph in (*attribute.graphs, *([attribute.g] if attribute.HasField("g") else [])):
-            for inner in graph.node:
-                yield from _reads(inner)
+    for body in bodies_of(node):
+        for inner in body.node:
+            yield from _reads(inner)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 import onnx
 
 from graphopt.backends.child_process import Event
 from graphopt.backends.refusal import listed
+from graphopt.graph.bodies import nodes_below
 from graphopt.graph.check_file import node_label
 from graphopt.progress import Task
 
@@ -55,7 +55,8 @@ class Names:
         self.main = [(node_label(node), node.op_type) for node in model.graph.node]
         self.labels: dict[str, str] = {}
         self._of_operator: dict[str, list[str]] = {}
-        for node in (*_nodes(model.graph.node), *(n for function in model.functions for n in _nodes(function.node))):
+        of_functions = (node for function in model.functions for node in nodes_below(function.node))
+        for node in (*nodes_below(model.graph.node), *of_functions):
             builders = node.name or f"node_of_{next(iter(node.output), '')}"
             self.labels.setdefault(builders, node_label(node))
             self._of_operator.setdefault(node.op_type, []).append(node_label(node))
@@ -74,11 +75,3 @@ class Names:
             if re.search(rf"'{escaped}'|(?<![\w/.]){escaped}(?:_\d+)?(?:: | has )", text):
                 return self.labels[name]
         return None
-
-
-def _nodes(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.NodeProto]:
-    for node in nodes:
-        yield node
-        for attribute in node.attribute:
-            for body in (*attribute.graphs, *([attribute.g] if attribute.HasField("g") else [])):
-                yield from _nodes(body.node)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import onnx
 from onnx import numpy_helper
 
 from graphopt.data.facts import Range
+from graphopt.graph.bodies import bodies_of
 
 _KEEPS_VALUES = frozenset(
     {"Cast", "CastLike", "Concat", "Expand", "Flatten", "Gather", "GatherElements", "Identity", "Pad", "Reshape"}
@@ -71,7 +70,7 @@ class _Known:
 def _collect(graph: onnx.GraphProto, ranges: dict[str, Range], known: _Known) -> None:
     """Backwards through the nodes: uses come after definitions, so that a range is complete when it is passed on."""
     for node in reversed(graph.node):
-        for body in _bodies(node):
+        for body in bodies_of(node):
             inner: dict[str, Range] = {}
             _collect(body, inner, _Known(body, known))
             own = {i.name for i in body.input} | {o for n in body.node for o in n.output}
@@ -117,10 +116,3 @@ def _indexed(node: onnx.NodeProto, known: _Known) -> tuple[str, Range] | None:
     axis = next((int(a.i) for a in node.attribute if a.name == "axis"), 0)
     size = dims[axis] if -len(dims) <= axis < len(dims) else None
     return (node.input[1], (0, size - 1)) if size else None
-
-
-def _bodies(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
-    for attribute in node.attribute:
-        if attribute.HasField("g"):
-            yield attribute.g
-        yield from attribute.graphs

@@ -14,6 +14,7 @@ import onnx
 from onnx import numpy_helper, shape_inference
 from onnx.reference import ReferenceEvaluator
 
+from graphopt.graph.bodies import bodies_of
 from graphopt.graph.schemas import is_pure
 from graphopt.graph.tensor import SMALL, Array
 
@@ -54,7 +55,7 @@ class _Settler:
         left: list[onnx.NodeProto] = []
         for node in graph.node:
             changed |= _take_branch(node, known)
-            for body in _bodies(node):
+            for body in bodies_of(node):
                 changed |= self.settle(body, known)
             found = self._evaluated(node, known, shapes)
             if found is None:
@@ -70,7 +71,7 @@ class _Settler:
         return True
 
     def _evaluated(self, node: onnx.NodeProto, known: Known, shapes: Mapping[str, tuple[int, ...]]) -> Known | None:
-        if node.domain or any(True for _ in _bodies(node)) or not is_pure(node.op_type):
+        if node.domain or any(True for _ in bodies_of(node)) or not is_pure(node.op_type):
             return None
         if node.op_type in ("Shape", "Size") and node.input[0] in shapes:
             inputs: Known = {node.input[0]: np.broadcast_to(np.float32(0), shapes[node.input[0]])}
@@ -141,7 +142,3 @@ def _shapes(graph: onnx.GraphProto) -> dict[str, tuple[int, ...]]:
     for tensor in graph.initializer:
         found[tensor.name] = tuple(tensor.dims)
     return found
-
-
-def _bodies(node: onnx.NodeProto) -> list[onnx.GraphProto]:
-    return [body for a in node.attribute for body in ((a.g,) if a.HasField("g") else a.graphs)]

@@ -10,6 +10,7 @@ import onnx
 from onnx import shape_inference
 
 from graphopt.errors import ModelError
+from graphopt.graph.bodies import bodies_of
 from graphopt.graph.check_file import known_dtype
 from graphopt.graph.dtypes import DType
 from graphopt.graph.graph import Graph, Node, Value
@@ -100,27 +101,16 @@ def _take_types(graph: Graph, proto: onnx.GraphProto) -> None:
             set_type(value, found)
     holders = [n for n in graph.nodes if n.has_bodies]
     if holders:
-        protos = {_key(n.output, n.name): n for n in proto.node if any(_has_body(a) for a in n.attribute)}
+        protos = {_key(n.output, n.name): n for n in proto.node if any(True for _ in bodies_of(n))}
         for node in holders:
             found_node = protos.get(_key([o.name for o in node.outputs if o is not None], node.name))
             if found_node is not None:
-                for body, body_proto in zip(node.bodies, _bodies(found_node), strict=True):
+                for body, body_proto in zip(node.bodies, bodies_of(found_node), strict=True):
                     _take_types(body, body_proto)
 
 
 def _key(outputs: Iterable[str], name: str) -> str:
     return next((o for o in outputs if o), name)
-
-
-def _has_body(attribute: onnx.AttributeProto) -> bool:
-    return attribute.HasField("g") or bool(attribute.graphs)
-
-
-def _bodies(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
-    for attribute in node.attribute:
-        if attribute.HasField("g"):
-            yield attribute.g
-        yield from attribute.graphs
 
 
 def _defined(graph: Graph) -> Iterator[Value]:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-import onnx
-
+from graphopt.graph.bodies import nodes_below
 from graphopt.graph.graph import Graph, Node
 from graphopt.graph.macs import COUNTS, node_macs
 from graphopt.graph.model import Model
@@ -114,7 +113,7 @@ class _Walk:
         callers: dict[tuple[str, str], list[tuple[str, str]]] = {}
         heavy: list[tuple[str, str]] = []
         for key, function in self._functions.items():
-            for callee in set(_operators(function.node)):
+            for callee in {(standard_domain(node.domain), node.op_type) for node in nodes_below(function.node)}:
                 callers.setdefault(callee, []).append(key)
         for callee in callers:
             custom = callee not in self._functions and callee[0] not in STANDARD_DOMAINS
@@ -127,11 +126,3 @@ class _Walk:
                 seen.add(key)
                 yield key
                 heavy += callers.get(key, [])
-
-
-def _operators(nodes: Iterable[onnx.NodeProto]) -> Iterator[tuple[str, str]]:
-    for node in nodes:
-        yield standard_domain(node.domain), node.op_type
-        for attribute in node.attribute:
-            for body in (attribute.g, *attribute.graphs):
-                yield from _operators(body.node)

@@ -11,6 +11,7 @@ import onnx
 from onnx import external_data_helper, numpy_helper
 
 from graphopt.data.sample import Array, Feed, Sample
+from graphopt.graph.bodies import bodies_of
 from graphopt.graph.dtypes import DType, dtype_of
 from graphopt.parity.tolerance import DISTURBANCE, ROUNDOFF
 
@@ -67,10 +68,8 @@ def _tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
         for attribute in node.attribute:
             if attribute.HasField("t") and node.op_type == "Constant":
                 yield attribute.t
-            if attribute.HasField("g"):
-                yield from _tensors(attribute.g)
-            for body in attribute.graphs:
-                yield from _tensors(body)
+        for body in bodies_of(node):
+            yield from _tensors(body)
 
 
 def _disturb_tensor(tensor: onnx.TensorProto, seed: int, number: int) -> bool:
