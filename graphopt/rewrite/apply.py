@@ -289,7 +289,14 @@ def _attribute(name: str, kind: int | None, value: Any) -> Attribute:
         value = int(value)
     if isinstance(value, Constant):
         value = value.array.tolist()
-    return Attribute.typed(name, kind, value) if kind is not None else Attribute.of(name, value)
+    try:
+        made = Attribute.typed(name, kind, value) if kind is not None else Attribute.of(name, value)
+        stored = Attribute(name, made.kind, proto=made.to_proto()).value
+    except (TypeError, ValueError):
+        raise Decline(f"{value!r} is no value for the attribute {name}") from None
+    if not same_attribute(stored, made.value):
+        raise Decline(f"{value!r} is no value for the attribute {name}")
+    return made
 
 
 def _shapes_agree(old: Value, new: Value) -> bool:

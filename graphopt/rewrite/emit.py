@@ -79,11 +79,15 @@ def _compile(expression: t.Expression, outputs: int = 1) -> Emit:
 
     def run(bindings: Bindings, _plan: Plan) -> Any:
         value = compute(bindings)
-        if value is UNKNOWN or isinstance(value, Symbol):
+        if _is_open(value):
             raise Unsettled("a value that the rewrite needs is not known")
         return value
 
     return run
+
+
+def _is_open(value: Any) -> bool:
+    return value is UNKNOWN or isinstance(value, Symbol) or (is_list(value) and any(_is_open(v) for v in value))
 
 
 class Unsettled(Decline):
