@@ -54,6 +54,7 @@ def check_plan(rule: CompiledRule, state: State) -> None:
 
 def _draft(rule: CompiledRule, state: State) -> _Draft:
     plan: Plan = state.plan
+    plan.results = {n: r for n, r in plan.results.items() if state.bindings[n] is not None}
     draft = _Draft(rule, state)
     for node in plan.nodes:
         draft.add(node)
@@ -71,6 +72,7 @@ class _Draft:
         self.graph: Graph = state.graph
         self.nodes: dict[NewNode, Node] = {}
         self.constants: list[tuple[Node, int, Tensor, str]] = []
+        self.moved: dict[Value, Value] = {}
         self.root = next(iter(state.nodes or state.shared))
 
     def add(self, new: NewNode) -> None:
@@ -158,18 +160,16 @@ class _Draft:
 
     def commit(self, plan: Plan) -> Change:
         removed = list(self.state.nodes)
-        passed = {n: v for n, r in plan.results.items() if isinstance(v := r, Value)}
+        twins = self._twins(plan)
+        passed = {n: v for n, r in plan.results.items() if isinstance(v := r, Value)} | twins
         identities = self._identities(passed, removed)
         read = _values_read([*removed, *self.state.shared])
         for node in removed:
             self.graph.remove_node(node)
         self._name_nodes(removed)
-        self._bind_outputs(plan)
-        touched: list[Value] = []
-        for name, value in passed.items():
-            old: Value = self.state.bindings[name]
-            touched.append(value)
-            self._pass_through(old, value, identities.get(name))
+        self._bind_outputs({r: n for n, r in plan.results.items() if isinstance(r, NewOutput) and n not in twins})
+        touched = self._pass_through({n: v for n, v in passed.items() if n not in identities})
+        self._copy({n: (passed[n], identity) for n, identity in identities.items()})
         added = [*self.nodes.values(), *identities.values()]
         order = max(n.order for n in removed) if removed else self.root.order
         for node, index, tensor, hint in self.constants:
@@ -182,6 +182,15 @@ class _Draft:
         touched.extend(o for n in added for o in n.outputs if o is not None)
         touched.extend(v for v in read if v.producer is not None or v.is_input)
         return Change(removed, added, touched)
+
+    def _twins(self, plan: Plan) -> dict[str, Value]:
+        """Names that stand for the same new output as another name does, and the value of that one: one of the
+        outputs of the graph, if any is."""
+        made = {n: r for n, r in plan.results.items() if isinstance(r, NewOutput)}
+        kept: dict[NewOutput, str] = {}
+        for name in sorted(made, key=lambda n: not self.state.bindings[n].output_slots):
+            kept.setdefault(made[name], name)
+        return {n: self.state.bindings[kept[r]] for n, r in made.items() if kept[r] != n}
 
     def _identities(self, passed: dict[str, Value], removed: list[Node]) -> dict[str, Node]:
         """Identity nodes for values that are shown at an output and cannot take its name; decided beforehand."""
@@ -208,27 +217,43 @@ class _Draft:
             needed[name] = Node("Identity", [], [])
         return needed
 
-    def _pass_through(self, old: Value, value: Value, identity: Node | None) -> None:
-        if identity is not None:
-            identity.name = self.model.names.fresh(f"{old.name}.identity")
-            identity.inputs, identity.outputs = [value], [old]
-            mark(identity, self.state.nodes, self.rule.rule.place)
-            self.graph.add_node(identity, max((n.order for n in self.state.nodes), default=self.root.order))
-            return
-        if not old.output_slots:
-            value.shape = merge_shapes(old.shape, value.shape)
-            self.graph.redirect(old, value)
-            return
+    def _pass_through(self, passed: dict[str, Value]) -> list[Value]:
+        """Let a value stand where another one was: under its own name, or under that of an output of the graph."""
+        standing: list[Value] = []
+        for name, value in passed.items():
+            old: Value = self.state.bindings[name]
+            if old.output_slots:
+                self._adopt(old, value)
+                standing.append(old)
+            else:
+                value.shape = merge_shapes(old.shape, value.shape)
+                self.graph.redirect(old, value)
+                standing.append(value)
+        return standing
+
+    def _adopt(self, old: Value, value: Value) -> None:
         producer = value.producer
         assert producer is not None
         self.graph.redirect(value, old)
+        for node in self.nodes.values():  # these are not in the graph yet
+            node.inputs = [old if v is value else v for v in node.inputs]
         producer.outputs[producer.outputs.index(value)] = old
         old.producer = producer
         old.constant = value.constant
         value.producer = None
+        self.moved[value] = old
 
-    def _bind_outputs(self, plan: Plan) -> None:
-        rebound = {r: n for n, r in plan.results.items() if isinstance(r, NewOutput)}
+    def _copy(self, copies: dict[str, tuple[Value, Node]]) -> None:
+        """Fill in the Identity nodes."""
+        order = max((n.order for n in self.state.nodes), default=self.root.order)
+        for name, (value, identity) in copies.items():
+            old: Value = self.state.bindings[name]
+            identity.name = self.model.names.fresh(f"{old.name}.identity")
+            identity.inputs, identity.outputs = [self.moved.get(value, value)], [old]
+            mark(identity, self.state.nodes, self.rule.rule.place)
+            self.graph.add_node(identity, order)
+
+    def _bind_outputs(self, rebound: dict[NewOutput, str]) -> None:
         for new, node in self.nodes.items():
             for output in new.outputs:
                 draft = node.outputs[output.index]
