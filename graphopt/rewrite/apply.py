@@ -208,6 +208,7 @@ class _Draft:
                 and not value.output_slots
                 and value not in adopting
                 and old.graph is self.graph
+                and not any(_hides(old.name, user.graph, self.graph) for user in value.uses)
             )
             if can_adopt:
                 adopting.add(value)
@@ -280,6 +281,19 @@ class _Draft:
                 node.metadata = dict(same.metadata)
             else:
                 node.name = self.model.names.fresh(f"{self.root.label}.{node.op_type}")
+
+
+def _hides(name: str, inner: Graph | None, outer: Graph) -> bool:
+    """Whether a name of `outer` means something else to readers in `inner`, since a body on the way there uses it.
+
+    That is legal where the body stands before the value of that name.
+    """
+    while inner is not None and inner is not outer:
+        made = (o for n in inner.nodes for o in n.outputs if o is not None)
+        if any(v.name == name for v in (*inner.inputs, *inner.initializers, *made)):
+            return True
+        inner = inner.parent.graph if inner.parent is not None else None
+    return False
 
 
 def _values_read(nodes: Iterable[Node]) -> list[Value]:
