@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
 import onnx
-from onnx import shape_inference
+from onnx import checker, shape_inference
 
 from graphopt.errors import ModelError
 from graphopt.graph.bodies import bodies_of
@@ -190,9 +190,12 @@ def infer_node(node: Node, model: Model) -> None:
             data[value.name] = value.constant.to_proto("")
     from graphopt.graph.save import node_proto
 
-    inferred = shape_inference.infer_node_outputs(
-        found, node_proto(node), types, data, opset_imports=opset_imports(model.opsets)
-    )
+    try:
+        inferred = shape_inference.infer_node_outputs(
+            found, node_proto(node), types, data, opset_imports=opset_imports(model.opsets)
+        )
+    except checker.ValidationError as error:  # an element type or attribute that the operator does not take
+        raise shape_inference.InferenceError(str(error)) from None
     for value in node.outputs:
         if value is not None and value.name in inferred:
             set_type(value, inferred[value.name])
