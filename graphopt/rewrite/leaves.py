@@ -56,7 +56,7 @@ def number_matcher(pattern: t.Number) -> Callable[[Value | None, Node, State, Co
     def run(value: Value | None, node: Node, state: State, proceed: Continue) -> bool:
         if value is None or value.constant is None or value.constant.size != 1 or value.dtype is None:
             return state.stop("structure", span, "{!r} is no constant of one element", value)
-        if value.dtype in (DType.string, DType.bool) or not _lifts_nothing(value, node):
+        if not (value.dtype.is_float or value.dtype.is_integer) or not _lifts_nothing(value, node):
             return state.stop("structure", span, "{!r} is no number here", value)
         found = value.constant.numpy().reshape(())
         if not _is_near(found, wanted, value.dtype, approximate=pattern.is_approximate):
