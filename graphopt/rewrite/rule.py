@@ -222,8 +222,4 @@ def applies_to(rule: t.Rule, opsets: dict[str, int]) -> bool:
     bounds = rule.opset
     if bounds is not None and not ((bounds.low or 1) <= opset <= (bounds.high or opset)):
         return False
-    for match in rule.matches:
-        for domain, operator in _operators(match):
-            if domain == "" and not has_operator(operator, opset):
-                return False
-    return True
+    return all(any(domain or has_operator(name, opset) for domain, name in _operators(m)) for m in rule.matches)
