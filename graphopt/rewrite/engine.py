@@ -20,7 +20,7 @@ from graphopt.lang import tree as t
 from graphopt.lang.values import Decline
 from graphopt.rewrite.apply import Change, apply_plan
 from graphopt.rewrite.journal import Firing, Journal
-from graphopt.rewrite.rule import CompiledRule, applies_to, expand_operators
+from graphopt.rewrite.rule import CompiledRule, applies_to, expand_operators, root_statements
 from graphopt.rewrite.watch import Tally, Watch
 
 FIRINGS_PER_NODE = 8
@@ -51,7 +51,9 @@ class Engine:
         for rule in rules:
             for variant in expand_operators(rule):
                 if applies_to(variant, model.opsets):
-                    compiled.append(CompiledRule(variant, model.opsets, environment))
+                    # from each of its roots, so that the rule is found again whichever one a firing touched
+                    firsts = range(len(root_statements(variant)))
+                    compiled.extend(CompiledRule(variant, model.opsets, environment, first) for first in firsts)
         for rule in sorted(compiled, key=lambda c: (-c.rule.priority, -c.size)):
             self._depth = max(self._depth, rule.depth)
             for root in rule.roots:

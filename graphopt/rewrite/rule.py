@@ -13,7 +13,7 @@ from graphopt.lang.evaluate import Compute, compile_expression
 from graphopt.lang.names import names_in
 from graphopt.lang.operators import split_operator
 from graphopt.lang.source import Span
-from graphopt.lang.values import UNKNOWN, Decline, as_truth
+from graphopt.lang.values import UNKNOWN, Decline, as_truth, is_list
 from graphopt.rewrite.emit import Unsettled, compile_rewrites
 from graphopt.rewrite.mark import was_made_by
 from graphopt.rewrite.pattern import PatternCompiler
@@ -25,26 +25,26 @@ Operator = tuple[str, str]
 
 
 class CompiledRule:
-    """One rule (one choice of its operator generics) for the opsets of one model.
+    """One rule (one choice of its operator generics and of the root to begin at) for the opsets of one model.
 
     Attributes:
         rule: its syntax tree.
-        roots: the operators that its first root can be, as (domain, operator).
+        roots: the operators that the root to begin at can be, as (domain, operator).
         depth: how many nodes lie between a root and the farthest node that the pattern reads.
         size: how many nodes the pattern has, a tie-break between rules.
     """
 
-    def __init__(self, rule: t.Rule, opsets: dict[str, int], environment: dict[str, Any]) -> None:
+    def __init__(self, rule: t.Rule, opsets: dict[str, int], environment: dict[str, Any], first: int = 0) -> None:
         self.rule = rule
         self.depth, self.size = _extent(rule)
         self._environment = {**environment, "opset": opsets.get("", 1)}
         patterns = PatternCompiler(rule, opsets)
-        roots = root_statements(rule)
+        roots = _in_reach(rule, first)
         self.roots = _operators(rule.matches[roots[0]])
         self._glance = root_glance(rule, roots[0])
         self._first = patterns.statement(roots[0])
-        others = [(_anchor(rule, number, roots[:i]), number) for i, number in enumerate(roots) if i]
-        self._others = [(anchor, patterns.statement(number)) for anchor, number in others]
+        others = [(_anchors(rule, number, roots[:i]), number) for i, number in enumerate(roots) if i]
+        self._others = [(anchors, patterns.statement(number)) for anchors, number in others]
         lets = {let.name: let for let in rule.lets}
         conditions = [*rule.where, *rule.when]
         early, late = _split_lets(lets, conditions)
@@ -68,11 +68,9 @@ class CompiledRule:
     def _match_others(self, position: int, state: State) -> bool:
         if position == len(self._others):
             return self._conclude(state)
-        (anchor, distance), statement = self._others[position]
-        start = state.bindings.get(anchor)
-        if not isinstance(start, Value):
-            return False
-        candidates = _consumers(start, distance)
+        anchors, statement = self._others[position]
+        bound = ((_first_value(state.bindings.get(name)), distance) for distance, name in anchors)
+        candidates = next((_consumers(value, distance) for value, distance in bound if value is not None), [])
         return any(statement(n, -1, state, lambda: self._match_others(position + 1, state)) for n in candidates)
 
     def _conclude(self, state: State) -> bool:
@@ -134,13 +132,28 @@ def _operators(match: t.Match) -> tuple[Operator, ...]:
     return tuple(dict.fromkeys(split_operator(p.operator) for p in patterns))
 
 
-def _anchor(rule: t.Rule, number: int, before: list[int]) -> tuple[str, int]:
-    """A name that earlier roots bind and this one reads, and how many nodes below it the root lies."""
+def _in_reach(rule: t.Rule, first: int) -> list[int]:
+    """The roots, beginning at one of them, each of which shares a name with those before it."""
+    pending = root_statements(rule)
+    ordered = [pending.pop(first)]
+    while pending:
+        found = next(number for number in pending if _anchors(rule, number, ordered))
+        pending.remove(found)
+        ordered.append(found)
+    return ordered
+
+
+def _anchors(rule: t.Rule, number: int, before: list[int]) -> list[tuple[int, str]]:
+    """Names that earlier roots bind and this one reads, each with how many nodes below it the root lies."""
     bound = {name for b in before for name in _reachable_names(rule, b)}
-    distances = _distances(rule, number)
-    shared = [(d, n) for n, d in distances.items() if n in bound]
-    distance, name = min(shared)
-    return name, distance
+    return sorted((d, n) for n, d in _distances(rule, number).items() if n in bound)
+
+
+def _first_value(bound: Any) -> Value | None:
+    """The tensor that a name stands for; the first of several, None where it is absent."""
+    if is_list(bound):
+        return next((v for v in bound if isinstance(v, Value)), None)
+    return bound if isinstance(bound, Value) else None
 
 
 def _distances(rule: t.Rule, number: int, depth: int = 1) -> dict[str, int]:
@@ -148,7 +161,7 @@ def _distances(rule: t.Rule, number: int, depth: int = 1) -> dict[str, int]:
     found: dict[str, int] = {}
 
     def walk(pattern: t.InputPattern, depth: int) -> None:
-        if isinstance(pattern, t.Variable):
+        if isinstance(pattern, (t.Variable, t.Variadic)):
             found[pattern.name] = min(depth, found.get(pattern.name, depth))
             if pattern.name in producers:
                 walk(rule.matches[producers[pattern.name]].pattern, depth + 1)
