@@ -1,32 +1,17 @@
-"""What a backend needs of a model file: its structure without the weights in other files, and what it is made of."""
+"""What a model file is made of, for the sidecar beside what was built from it."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import onnx
-from google.protobuf.message import DecodeError
 
 from graphopt.errors import ModelError
 from graphopt.graph.bodies import bodies_of
+from graphopt.graph.digest import sha256_of
 from graphopt.graph.external import Folder
-
-
-def read_structure(path: Path) -> onnx.ModelProto:
-    """The model, external data not loaded.
-
-    Raises:
-        ModelError: it cannot be read, or is no ONNX model.
-    """
-    try:
-        return onnx.ModelProto.FromString(path.read_bytes())
-    except OSError as error:
-        raise ModelError(f"cannot read {path}: {error.strerror}") from None
-    except DecodeError:
-        raise ModelError(f"{path} is not an ONNX model, or is cut short") from None
 
 
 def identity(path: Path, model: onnx.ModelProto) -> dict[str, Any]:
@@ -83,8 +68,6 @@ def _node_tensors(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.TensorProto]
 
 def _file_identity(name: str, path: Path) -> dict[str, Any]:
     try:
-        with path.open("rb") as stream:
-            digest = hashlib.file_digest(stream, "sha256").hexdigest()
-        return {"file": name, "bytes": path.stat().st_size, "sha256": digest}
+        return {"file": name, "bytes": path.stat().st_size, "sha256": sha256_of(path)}
     except OSError as error:
         raise ModelError(f"cannot read {path}: {error.strerror}") from None

@@ -10,13 +10,14 @@ from typing import Any
 import onnx
 
 from graphopt.backends.base import Artifact, Availability, BuildRequest
-from graphopt.backends.model_file import identity, read_structure
+from graphopt.backends.model_file import identity
 from graphopt.backends.profiles import complete
 from graphopt.backends.refusal import Refusal, refused
 from graphopt.backends.sidecar import write_sidecar
 from graphopt.errors import BackendError
 from graphopt.graph.check_file import node_label
 from graphopt.graph.interface import TensorSpec, interface_of
+from graphopt.graph.load import read_proto
 from graphopt.graph.session import PROVIDER, new_session
 from graphopt.progress import SILENT, Progress
 from graphopt.targets import load
@@ -58,7 +59,7 @@ class OnnxRuntime:
         available = self.probe()
         if not available.available:
             raise BackendError(f"target {self.name!r} cannot be built here: {available.reason}", help=available.help)
-        model = read_structure(request.model)
+        model = read_proto(request.model)
         interface = interface_of(model)
         complete(interface, request.profiles)
         source = identity(request.model, model)

@@ -20,7 +20,7 @@ import onnx
 from graphopt.backends import child_process, preflight
 from graphopt.backends.base import Artifact, Availability, BuildOptions, BuildRequest
 from graphopt.backends.layers import parse_layers
-from graphopt.backends.model_file import identity, read_structure
+from graphopt.backends.model_file import identity
 from graphopt.backends.profiles import Profiles, complete
 from graphopt.backends.refusal import refused
 from graphopt.backends.sidecar import write_sidecar
@@ -29,6 +29,7 @@ from graphopt.backends.tensorrt_talk import Names, Talk
 from graphopt.backends.tensorrt_trouble import Trouble, unavailable
 from graphopt.errors import OutputError, UsageError, did_you_mean
 from graphopt.graph.interface import Interface, interface_of
+from graphopt.graph.load import read_proto
 from graphopt.progress import SILENT, Progress
 from graphopt.targets import Target, load
 
@@ -61,7 +62,7 @@ class TensorRT:
         _check_options(target, request.options)
         if not _installed(target):
             raise unavailable(target, "is not installed")
-        model = read_structure(request.model)
+        model = read_proto(request.model)
         interface = interface_of(model)
         profiles = _check_model(target, request, model, interface)
         source = identity(request.model, model)

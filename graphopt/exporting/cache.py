@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 import shutil
@@ -13,6 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
+
+from graphopt.graph.digest import sha256_of
 
 MODEL = "model.onnx"
 RECORD = "entry.json"
@@ -117,12 +118,6 @@ def cache_root(chosen: Path | None = None) -> Path:
         return Path(named).expanduser().absolute()
     caches = os.environ.get("XDG_CACHE_HOME")
     return (Path(caches) if caches and Path(caches).is_absolute() else Path.home() / ".cache") / "graphopt"
-
-
-def sha256_of(path: Path) -> str:
-    """Hexadecimal sha256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _settle(path: Path) -> None:

@@ -211,7 +211,7 @@ class _Job:
         return Maker(self._call, wanted, order, folder, self._progress).make(self._exporters)
 
     def _result(self, key: str | None, record: Mapping[str, Any], *, cached: bool) -> ExportResult:
-        from graphopt.exporting.cache import sha256_of
+        from graphopt.graph.digest import sha256_of
 
         return ExportResult(
             path=self._path,

@@ -94,7 +94,10 @@ def test_file_that_is_no_model(tmp_path: Path, content: bytes) -> None:
     model.write_bytes(content)
     with pytest.raises(ModelError) as caught:
         BACKEND.build(BuildRequest(model, tmp_path), SILENT)
-    assert str(caught.value) == f"{model} is not an ONNX model, or is cut short"
+    assert str(caught.value) == (
+        f"{model} is not an ONNX model, or is cut short\n"
+        "  help: a model is a binary protobuf file, whole; export or download it again"
+    )
 
 
 def test_external_data_is_part_of_the_identity(tmp_path: Path) -> None:

@@ -293,10 +293,13 @@ def test_file_that_is_no_model(tmp_path: Path) -> None:
     model.write_text("not a model")
     with pytest.raises(ModelError) as caught:
         build(model)
-    assert str(caught.value) == f"{model} is not an ONNX model, or is cut short"
+    assert str(caught.value) == (
+        f"{model} is not an ONNX model, or is cut short\n"
+        "  help: a model is a binary protobuf file, whole; export or download it again"
+    )
 
 
 def test_model_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(ModelError) as caught:
         build(tmp_path / "none.onnx")
-    assert str(caught.value) == f"cannot read {tmp_path}/none.onnx: No such file or directory"
+    assert str(caught.value) == f"there is no file {tmp_path}/none.onnx"
