@@ -12,6 +12,15 @@ from tests.rules.structure import structure
 from tests.rules.weights import samples
 
 
+def rule_text(
+    match: str, rewrite: str, where: str = "", order: str = "shrink", head: str = "tested", opset: str = ""
+) -> str:
+    """A rule from its sections; several statements are separated by line ends."""
+    clauses = [f"order {order}", f"opset {opset}" if opset else ""]
+    sections = [f"match:\n{match}", f"where:\n{where}" if where else "", f"rewrite:\n{rewrite}"]
+    return "\n".join([f"rule {head}:", '"A rule of a test."', *filter(None, [*clauses, *sections]), ""])
+
+
 def rules_of(text: str) -> tuple[tree.Rule, ...]:
     """The rules of a text that holds."""
     file = parse(text, "test.rules")
@@ -19,10 +28,9 @@ def rules_of(text: str) -> tuple[tree.Rule, ...]:
     return file.rules
 
 
-def rule_of(sections: str, head: str = "rule tested:") -> tree.Rule:
-    """One rule from its sections."""
-    (rule,) = rules_of(f'{head}\n"A rule of a test."\n{sections}')
-    return rule
+def rewritten(rules: str, graph: str, opset: int = 17) -> Rewritten:
+    """Apply rules to a graph, both as text, whatever they do to the numbers."""
+    return rewrite(model_of(graph, opset), rules_of(rules))
 
 
 def apply(rules: str, graph: str, opset: int = 17) -> Rewritten:

@@ -101,7 +101,7 @@ class Builder:
             self.nodes.append(helper.make_node("Constant", [], [name], value=tensor))
             return name
         self.weights.append(tensor)
-        if self.chance(12) and not self.prefix:
+        if self.chance(8) and not self.prefix:
             self.inputs.append(helper.make_tensor_value_info(name, FLOAT, shape))
         return name
 

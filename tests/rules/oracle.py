@@ -49,12 +49,11 @@ def needs_reference(model: onnx.ModelProto) -> bool:
 
 
 def loses_a_capture(model: onnx.ModelProto) -> bool:
-    """Whether ONNX Runtime fails for a reason of its own: it shortcuts a pair of Casts although the body of an If
-    reads what the second one makes, even with its optimizations off."""
+    """Whether ONNX Runtime may fail for a reason of its own: it takes out Casts that it finds needless, even with its
+    optimizations off, although the body of an If reads what they make."""
     casts = {name for node in model.graph.node if node.op_type == "Cast" for name in node.output}
-    pairs = {n.output[0] for n in model.graph.node if n.op_type == "Cast" and n.input[0] in casts}
     bodies = [a.g for node in model.graph.node for a in node.attribute if a.HasField("g")]
-    return any(name in pairs for body in bodies for node in body.node for name in node.input)
+    return any(name in casts for body in bodies for node in body.node for name in node.input)
 
 
 def _reference(model: onnx.ModelProto) -> Run:

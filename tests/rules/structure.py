@@ -21,9 +21,10 @@ def structure(model: onnx.ModelProto) -> str:
 
 
 def structure_of_values(model: onnx.ModelProto) -> str:
-    """The same, looking through Identity: which of two outputs that show one value is the copy does not matter."""
+    """The same, looking through Identity: which of two outputs that show one value is the copy does not matter. Of
+    nodes that nobody reads there is no order to list them in: their operators are named."""
     opsets = {o.domain: o.version for o in model.opset_import}
-    return "\n".join(_Scope(model.graph, opsets, None, skipped=("Constant", "Identity")).lines())
+    return "\n".join(_Scope(model.graph, opsets, None, values_only=True).lines())
 
 
 class _Scope:
@@ -32,12 +33,14 @@ class _Scope:
         graph: onnx.GraphProto,
         opsets: dict[str, int],
         outer: _Scope | None,
-        skipped: tuple[str, ...] = ("Constant",),
+        *,
+        values_only: bool = False,
     ) -> None:
         self.graph = graph
         self.opsets = opsets
         self.outer = outer
-        self.skipped = skipped
+        self.values_only = values_only
+        self.skipped = ("Constant", "Identity") if values_only else ("Constant",)
         self.initializers = {t.name: t for t in graph.initializer}
         self.inputs = [i.name for i in graph.input]
         self.producers = {name: node for node in graph.node for name in node.output if name}
@@ -49,7 +52,10 @@ class _Scope:
         for info in self.graph.output:
             label = info.name if self.outer is None else "output"
             self.text.append(f"out {label} = {self.value(info.name)}")
-        for node in self.graph.node:
+        unread = [n for n in self.graph.node if id(n) not in self.shown and not self._is_skipped(n)]
+        if self.values_only:
+            return [*self.text, f"unread: {', '.join(sorted(n.op_type for n in unread))}"]
+        for node in unread:
             self._node(node)
         return self.text
 
@@ -98,7 +104,7 @@ class _Scope:
         bodies: list[list[str]] = []
         for attribute in sorted(node.attribute, key=lambda a: a.name):
             if attribute.HasField("g"):
-                inner = _Scope(attribute.g, self.opsets, self, self.skipped).lines()
+                inner = _Scope(attribute.g, self.opsets, self, values_only=self.values_only).lines()
                 bodies.append([f"{attribute.name}:", *(f"  {line}" for line in inner)])
                 continue
             value = _plain(attribute)
