@@ -6,12 +6,8 @@ import contextlib
 import errno
 import io
 import os
-import signal
 import sys
-import threading
 import traceback
-from collections.abc import Generator
-from contextlib import contextmanager
 from typing import Annotated, Any
 
 import typer
@@ -22,6 +18,7 @@ from graphopt.cli.console import emit, output_of_run, wants_json
 from graphopt.cli.explain import explain
 from graphopt.cli.export import export
 from graphopt.cli.inspect import inspect
+from graphopt.cli.interrupts import was_interrupted
 from graphopt.errors import EXIT_GOOD, EXIT_INPUT, EXIT_INTERRUPTED, GraphoptError, OutputError, UsageError
 from graphopt.report.text import printable
 
@@ -52,8 +49,7 @@ def run_app(arguments: list[str]) -> int:
             stream.reconfigure(errors="backslashreplace")
     with output_of_run(json="--json" in arguments):
         try:
-            with _sigterm_as_interrupt():
-                return _invoke(arguments)
+            return _invoke(arguments)
         except BaseException as error:
             return _end(error)
 
@@ -112,7 +108,7 @@ def _end(error: BaseException) -> int:
     if isinstance(error, BrokenPipeError):
         _discard_stdout()
         return EXIT_PIPE
-    if isinstance(error, KeyboardInterrupt):
+    if isinstance(error, KeyboardInterrupt) or was_interrupted():
         print("interrupted", file=sys.stderr)
         failure, code = GraphoptError("interrupted"), EXIT_INTERRUPTED
     elif (known := _user_error(error)) is not None:
@@ -163,19 +159,6 @@ def _document(error: BaseException, failure: GraphoptError, code: int) -> dict[s
             "exit_code": code,
         },
     }
-
-
-@contextmanager
-def _sigterm_as_interrupt() -> Generator[None]:
-    """Let SIGTERM end a run as Ctrl-C does, so that nothing half-written stays behind."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _discard_stdout() -> None:
