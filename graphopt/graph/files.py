@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import tempfile
 from collections.abc import Generator
@@ -25,7 +26,7 @@ def whole_file(path: Path) -> Generator[BinaryIO]:
     try:
         number, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     except OSError as error:
-        raise OutputError(f"cannot write {path}: {error.strerror}") from None
+        raise _unwritten(path, error) from None
     try:
         with os.fdopen(number, "wb") as stream:
             yield stream
@@ -37,8 +38,15 @@ def whole_file(path: Path) -> Generator[BinaryIO]:
         with contextlib.suppress(OSError):
             os.unlink(name)
         if isinstance(error, OSError):
-            raise OutputError(f"cannot write {path}: {error.strerror or error}") from None
+            raise _unwritten(path, error) from None
         raise
+
+
+def _unwritten(path: Path, error: OSError) -> OutputError:
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return OutputError(
+        f"cannot write {path}: {error.strerror or error}", help="make room, or write elsewhere" if full else None
+    )
 
 
 def umask() -> int:

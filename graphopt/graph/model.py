@@ -45,6 +45,15 @@ class Model:
     def all_graphs(self) -> Iterator[Graph]:
         return self.graph.all_graphs()
 
+    def files(self) -> set[Path]:
+        """The files that it lies in: its own, and those of weights beside it."""
+        found = {self.source} if self.source is not None else set[Path]()
+        if self.external:
+            weights = [v.initializer for g in self.all_graphs() for v in g.initializers]
+            constants = [v.constant for n in self.all_nodes() if not n.inputs for v in n.outputs if v is not None]
+            found |= {t.external.path for t in (*weights, *constants) if t is not None and t.external is not None}
+        return found
+
     def sort(self) -> None:
         """Bring the nodes of every graph into execution order."""
         for graph in list(self.all_graphs()):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -20,6 +19,7 @@ from graphopt.data.sources import open_source
 from graphopt.errors import BackendError, ModelError
 from graphopt.graph.accounting import account
 from graphopt.graph.collection import collection_paused
+from graphopt.graph.digest import sha256_of
 from graphopt.graph.files import whole_file
 from graphopt.graph.load import Overridable, load
 from graphopt.graph.model import Model
@@ -33,7 +33,7 @@ from graphopt.parity.samples import REAL_SAMPLES, parity_samples
 from graphopt.pipeline.gate import Gate
 from graphopt.pipeline.latency import measure
 from graphopt.pipeline.manager import Manager, When
-from graphopt.pipeline.output import ENGINES, Staging, staging
+from graphopt.pipeline.output import ENGINES, Staging, refuse_to_replace, staging
 from graphopt.pipeline.passes import Context
 from graphopt.pipeline.recipe import Recipe
 from graphopt.pipeline.result import CompileResult, Latency, PassRecord
@@ -104,6 +104,7 @@ def _compile(source: Path, output: Path, options: Options) -> CompileResult:
     with options.progress.task("loading"):
         model = load(source, overridable=options.overridable)
     _refuse_oversized(model, source, options.tensor_limit)
+    refuse_to_replace(output, model.files())
     values = complete(read_interface(source, str(source)), options.shapes).values
     run = _Run(source, model, options, values)
     with staging(output) as folder, ExitStack() as held:
@@ -119,7 +120,7 @@ def _compile(source: Path, output: Path, options: Options) -> CompileResult:
         artifacts = [run.build(backend, folder, path) for backend in backends]
         result = CompileResult(
             source=source,
-            sha256=_sha256(source),
+            sha256=sha256_of(source),
             output=output,
             recipe=options.recipe.name,
             before=before,
@@ -253,8 +254,3 @@ def _write_journal(folder: Staging, journal: Journal) -> None:
     with whole_file(folder.folder / "journal.jsonl") as stream:
         for firing in journal.firings:
             stream.write(json.dumps(firing.to_json()).encode() + b"\n")
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
