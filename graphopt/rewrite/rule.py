@@ -70,7 +70,7 @@ class CompiledRule:
             return self._conclude(state)
         anchors, statement = self._others[position]
         bound = ((_first_value(state.bindings.get(name)), distance) for distance, name in anchors)
-        candidates = next((_consumers(value, distance) for value, distance in bound if value is not None), [])
+        candidates = next((_consumers(value, distance) for value, distance in bound if value is not None), ())
         return any(statement(n, -1, state, lambda: self._match_others(position + 1, state)) for n in candidates)
 
     def _conclude(self, state: State) -> bool:

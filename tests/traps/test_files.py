@@ -33,9 +33,7 @@ def test_inputs_that_the_old_format_forces_are_constants(tmp_path: Path) -> None
     result = graphopt.compile(tmp_path / "model.onnx", tmp_path / "out")
     after = onnx.load(tmp_path / "out" / "model.onnx")
     onnx.checker.check_model(after, full_check=True)
-    assert result.notes == (
-        "6 initializers that were listed as inputs are taken as constant, as IR version 3 demands",
-    )
+    assert result.notes == ("6 initializers that were listed as inputs are taken as constant, as IR version 3 demands",)
     assert operators(after) == ["Conv", "Reshape"]
     assert [i.name for i in after.graph.input] == ["x"]
     assert after.ir_version == 4
