@@ -144,7 +144,8 @@ def _user_error(error: BaseException) -> GraphoptError | None:
 def _bad_usage(complaint: Any) -> UsageError:
     context = getattr(complaint, "ctx", None)
     verb = "graphopt" if context is None else context.command_path
-    return UsageError(complaint.format_message(), help=f"see `{verb} --help`")
+    message = complaint.format_message().replace("Value error, ", "")  # how pydantic, in newer typers, begins
+    return UsageError(message, help=f"see `{verb} --help`")
 
 
 def _document(error: BaseException, failure: GraphoptError, code: int) -> dict[str, Any]:
