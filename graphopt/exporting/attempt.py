@@ -17,9 +17,9 @@ from graphopt.exporting.arrays import dtype_of
 from graphopt.exporting.call import Call
 from graphopt.exporting.exporters import EXPORTERS, ExporterRefused, Order, refusals
 from graphopt.exporting.noise import Noise, caught
-from graphopt.exporting.tidy import tidy
+from graphopt.exporting.tidy import doubt_shapes, tidy
 from graphopt.exporting.user_code import is_user_file, shown
-from graphopt.exporting.verify import OutputsDiffer, verify_interface, verify_outputs
+from graphopt.exporting.verify import OutputsDiffer, trials_of, varying_axes, verify_interface, verify_outputs
 from graphopt.graph.interface import TensorSpec
 from graphopt.graph.load import load
 from graphopt.graph.save import save
@@ -58,7 +58,8 @@ class Maker:
         self, call: Call, wanted: Mapping[str, torch.Tensor], order: Order, folder: Path, progress: Progress
     ) -> None:
         self._call = call
-        self._wanted = wanted
+        self._wanted = tuple(wanted)
+        self._trials = trials_of(call, wanted, order)
         self._order = order
         self._folder = folder
         self._progress = progress
@@ -98,7 +99,9 @@ class Maker:
         except ModelError as error:
             raise ExporterRefused(f"its model is faulty: {error.message}") from error
         specs = [_spec(name, t, self._order) for name, t in zip(self._call.names, self._call.tensors, strict=True)]
-        tidy(model, specs, tuple(self._wanted), by_name=exporter == "legacy")
+        tidy(model, specs, self._wanted, by_name=exporter == "legacy")
+        if self._order.dynamic:
+            doubt_shapes(model, varying_axes(self._trials))
         verify_interface(model, self._order)
         path = self._folder / exporter / "model.onnx"
         save(model, path)
@@ -106,7 +109,7 @@ class Maker:
         return path, _told(noise.warnings)
 
     def _verified(self, path: Path, *, suspect: bool) -> Comparison:
-        return verify_outputs(self._call, self._wanted, path, self._order, suspect=suspect, progress=self._progress)
+        return verify_outputs(self._call, self._trials, path, suspect=suspect, progress=self._progress)
 
     def _made(
         self,

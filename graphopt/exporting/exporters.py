@@ -40,7 +40,7 @@ class ExporterRefused(Exception):
 def dynamo(call: Call, order: Order, path: Path) -> None:
     """Export through torch.export. Names of inputs and outputs are the exporter's own, their order is the call's."""
     shapes = tuple(dict(order.dynamic.get(name, {})) or None for name in call.names)
-    with evaluation(call.module), flat_forward(call) as module:
+    with evaluation(call.module), flat_forward(call) as module, _fresh_kernels():
         program = _torch_onnx.export(
             module,
             copies(call.tensors),
@@ -50,6 +50,25 @@ def dynamo(call: Call, order: Order, path: Path) -> None:
             verbose=False,
         )
     program.save(path)
+
+
+@contextlib.contextmanager
+def _fresh_kernels() -> Generator[None]:
+    """Recurrent operators as they are, before and after.
+
+    While it exports with dynamic shapes torch puts loops in their place, and what it looked up meanwhile stays
+    looked up: in a process that exported one recurrent module, the next would have its sequence length fixed.
+    """
+    _forget_kernels()
+    try:
+        yield
+    finally:
+        _forget_kernels()
+
+
+def _forget_kernels() -> None:
+    for operator in (torch.ops.aten.lstm.input, torch.ops.aten.gru.input):
+        getattr(operator, "_dispatch_cache", {}).clear()
 
 
 def legacy(call: Call, order: Order, path: Path) -> None:

@@ -203,12 +203,13 @@ class _Job:
         try:
             with self._progress.task(f"run {self._call.title} on its example"), caught(noise):
                 wanted = example_outputs(self._call, self._exportable.output_names)
+                order = Order(tuple(wanted), self._dynamic, self._exportable.opset)
+                maker = Maker(self._call, wanted, order, folder, self._progress)
         except ExportError as error:
             if noise.text:
                 error.add_note(noise.text)
             raise
-        order = Order(tuple(wanted), self._dynamic, self._exportable.opset)
-        return Maker(self._call, wanted, order, folder, self._progress).make(self._exporters)
+        return maker.make(self._exporters)
 
     def _result(self, key: str | None, record: Mapping[str, Any], *, cached: bool) -> ExportResult:
         from graphopt.graph.digest import sha256_of

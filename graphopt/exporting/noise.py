@@ -82,21 +82,30 @@ def caught(noise: Noise) -> Generator[None]:
 @contextlib.contextmanager
 def _native_stdout(noise: Noise) -> Generator[None]:
     """What torch's C++ writes to file descriptor 1, past Python: the graph at which the legacy exporter failed."""
+    with tempfile.TemporaryFile() as file:
+        try:
+            with stdout_into(file.fileno()):
+                yield
+        finally:
+            file.seek(0)
+            noise.add(file.read().decode("utf-8", "replace"))
+
+
+@contextlib.contextmanager
+def stdout_into(descriptor: int) -> Generator[None]:
+    """What native code and child processes write to standard output, past Python, goes elsewhere meanwhile."""
     try:
         kept = os.dup(1)
     except OSError:  # the process has no standard output
         yield
         return
-    with tempfile.TemporaryFile() as file:
-        sys.stdout.flush()
-        os.dup2(file.fileno(), 1)
-        try:
-            yield
-        finally:
-            os.dup2(kept, 1)
-            os.close(kept)
-            file.seek(0)
-            noise.add(file.read().decode("utf-8", "replace"))
+    sys.stdout.flush()
+    os.dup2(descriptor, 1)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
 
 
 def _console_handlers() -> list[logging.StreamHandler[Any]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import onnx
@@ -33,6 +33,24 @@ def tidy(model: Model, inputs: Sequence[TensorSpec], output_names: Sequence[str]
     names = _Renamer(model)
     _name_inputs(model.graph, inputs, by_name=by_name, names=names)
     _name_outputs(model.graph, output_names, names)
+
+
+def doubt_shapes(model: Model, varying: Mapping[str, Collection[int]]) -> None:
+    """Forget what an exporter says of shapes where dynamic axes may make it untrue.
+
+    Exporters write sizes of the example beside values whose sizes follow a dynamic axis: of inner values all
+    is forgotten (it is inferred when the model is read), of outputs the axes that were seen to vary.
+    """
+    for graph in model.all_graphs():
+        for node in graph.nodes:
+            for value in node.outputs:
+                if value is not None and not (graph.is_main and value.is_output):
+                    value.declared = None
+    for info in model.graph.output_infos:
+        for axis in varying.get(info.name, ()):
+            dim = info.type.tensor_type.shape.dim[axis]
+            if dim.WhichOneof("value") == "dim_value":
+                dim.Clear()
 
 
 class _Renamer:

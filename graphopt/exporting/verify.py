@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from graphopt.data.sample import Array, Sample
-from graphopt.errors import GraphoptError
+from graphopt.errors import ExportError, GraphoptError
 from graphopt.exporting import call as calls
 from graphopt.exporting.arrays import array_of
 from graphopt.exporting.call import Call, Tensors
@@ -42,15 +42,48 @@ def verify_interface(model: Model, order: Order) -> None:
         raise ExporterRefused(f"it wrote opset {model.opset}, not {order.opset}")
 
 
-def verify_outputs(
-    call: Call, wanted: Mapping[str, torch.Tensor], path: Path, order: Order, *, suspect: bool, progress: Progress
-) -> Comparison:
-    """Run the model beside the module: on the example, and at other sizes of the dynamic axes.
+class Trial:
+    """Inputs, and the module's own outputs on them."""
+
+    def __init__(self, name: str, call: Call, tensors: Tensors, outputs: Mapping[str, torch.Tensor]) -> None:
+        self.sample = Sample(name, {n: array_of(tensor) for n, tensor in zip(call.names, tensors, strict=True)})
+        self.outputs: Outputs = {n: array_of(tensor) for n, tensor in outputs.items()}
+
+
+def trials_of(call: Call, wanted: Mapping[str, torch.Tensor], order: Order) -> list[Trial]:
+    """The example with the module's outputs on it, and with dynamic axes other sizes that the module itself takes.
+
+    Raises:
+        ExportError: an input or output has an element type that ONNX lacks.
+    """
+    try:
+        trials = [Trial("the example", call, call.tensors, wanted)]
+        if order.dynamic:
+            sizes = ((_sizes(call, order, tensors), tensors) for tensors in resized(call, order.dynamic))
+            trials += _first_that_runs(call, list(wanted), sizes)
+    except KeyError as error:
+        raise ExportError(f"ONNX has no element type {error.args[0]}") from None
+    return trials
+
+
+def varying_axes(trials: Sequence[Trial]) -> dict[str, frozenset[int]]:
+    """The axes of each output whose sizes differ between trials."""
+    found: dict[str, frozenset[int]] = {}
+    for name, first in trials[0].outputs.items():
+        shapes = [trial.outputs[name].shape for trial in trials]
+        same_rank = all(len(shape) == first.ndim for shape in shapes)
+        axes = range(first.ndim if same_rank else 0)
+        found[name] = frozenset(axis for axis in axes if len({shape[axis] for shape in shapes}) > 1)
+    return found
+
+
+def verify_outputs(call: Call, trials: Sequence[Trial], path: Path, *, suspect: bool, progress: Progress) -> Comparison:
+    """Run the model beside the module.
 
     Args:
-        call, wanted: the example, and the module's own outputs on it by name.
+        call: the example.
+        trials: the module's outputs on it, and at other sizes.
         path: the model.
-        order: what was asked of the exporter.
         suspect: whether the exporter said that it may have written the example's values into the model; it
             then has to agree on other values too.
         progress: what shows the work.
@@ -59,48 +92,30 @@ def verify_outputs(
         OutputsDiffer: outputs lie farther apart than rounding explains.
         ExporterRefused: ONNX Runtime cannot run the model.
     """
+    others = [("the example times -0.75", _opposite(call.tensors))] if suspect else []
+    trials = [*trials, *_first_that_runs(call, list(trials[0].outputs), others)]
     try:
-        trials = [_Trial("the example", call.tensors, call.names, wanted)]
-        trials += _elsewhere(call, list(wanted), order, suspect=suspect)
         comparison = _compare(trials, path, _unsteady(call, trials[0]), progress)
     except GraphoptError as error:
         text = f"{error.message} ({error.where})" if error.where else error.message
         raise ExporterRefused(text, error.help) from error
-    except KeyError as error:
-        raise ExporterRefused(f"ONNX has no element type {error}") from None
     if not comparison.ok:
         raise OutputsDiffer("; ".join(comparison.problems))
     return comparison
 
 
-class _Trial:
-    """Inputs, and the module's own outputs on them."""
-
-    def __init__(self, name: str, tensors: Tensors, names: Sequence[str], outputs: Mapping[str, torch.Tensor]) -> None:
-        self.sample = Sample(name, {n: array_of(tensor) for n, tensor in zip(names, tensors, strict=True)})
-        self.outputs: Outputs = {n: array_of(tensor) for n, tensor in outputs.items()}
-
-
-def _elsewhere(call: Call, outputs: Sequence[str], order: Order, *, suspect: bool) -> list[_Trial]:
-    """Trials away from the example, as far as the module itself takes other inputs."""
-    candidates: list[Iterable[tuple[str, Tensors]]] = []
-    if order.dynamic:
-        candidates.append((_sizes(call, order, tensors), tensors) for tensors in resized(call, order.dynamic))
-    if suspect:
-        candidates.append([("the example times -0.75", _opposite(call.tensors))])
-    found: list[_Trial] = []
-    for series in candidates:
-        for name, tensors in series:
-            try:
-                given = calls.run(call, tensors)[1]
-            except Exception:
-                continue  # the module's own limits are no fault of the export
-            found.append(_Trial(name, tensors, call.names, dict(zip(outputs, given, strict=True))))
-            break
-    return found
+def _first_that_runs(call: Call, outputs: Sequence[str], candidates: Iterable[tuple[str, Tensors]]) -> list[Trial]:
+    """A trial with the first inputs that the module itself takes; none if it takes none."""
+    for name, tensors in candidates:
+        try:
+            given = calls.run(call, tensors)[1]
+        except Exception:
+            continue  # the module's own limits are no fault of the export
+        return [Trial(name, call, tensors, dict(zip(outputs, given, strict=True)))]
+    return []
 
 
-def _compare(trials: Sequence[_Trial], path: Path, unsteady: Mapping[str, Figures], progress: Progress) -> Comparison:
+def _compare(trials: Sequence[Trial], path: Path, unsteady: Mapping[str, Figures], progress: Progress) -> Comparison:
     """Judge the model by the module; how much rounding matters is seen on the model, which can be disturbed."""
     with ArrayStore() as store:
         samples = [trial.sample for trial in trials]
@@ -122,7 +137,7 @@ def _compare(trials: Sequence[_Trial], path: Path, unsteady: Mapping[str, Figure
     return Comparison(REAL, outputs, len(samples), tuple(sample.shapes for sample in samples), (), notes)
 
 
-def _unsteady(call: Call, trial: _Trial) -> dict[str, Figures]:
+def _unsteady(call: Call, trial: Trial) -> dict[str, Figures]:
     """Outputs in which two runs of the module differ, with other random numbers."""
     again = zip(trial.outputs, calls.run(call, seed=1)[1], strict=True)
     pairs = {name: compare_outputs(trial.outputs[name], array_of(tensor)) for name, tensor in again}

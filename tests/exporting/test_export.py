@@ -127,6 +127,20 @@ def test_nested_inputs_and_outputs_keep_their_order_and_names(many: Case) -> Non
         np.testing.assert_array_equal(array, wanted)
 
 
+def test_a_recurrent_module_is_exported_time_and_again(tmp_path: Path) -> None:
+    """torch writes the example's length beside the output, and fixes it when a process exports a second time."""
+    torch.manual_seed(0)
+    gru, x = torch.nn.GRU(2, 3, batch_first=True), torch.randn(1, 4, 2)
+    made = Exportable(gru, (x,), dynamic_shapes={"input": {1: "t"}})
+    first, second = (exported(made, tmp_path / name) for name in ("a.onnx", "b.onnx"))
+    assert (tmp_path / "a.onnx").read_bytes() == (tmp_path / "b.onnx").read_bytes()
+    assert first.outputs == second.outputs == ("output_0: float32[1,t,3]", "output_1: float32[1,1,3]")
+    declared = onnx.load(first.path).graph.output[0].type.tensor_type.shape.dim
+    assert [(dim.dim_value, dim.dim_param) for dim in declared] == [(1, ""), (0, ""), (3, "")]
+    graph = onnx.load(first.path).graph
+    assert {info.name for info in graph.value_info} <= {tensor.name for tensor in graph.initializer}
+
+
 def test_integers_and_truth_values_are_equal(tmp_path: Path) -> None:
     result = exported(nets.keyed(), tmp_path / "m.onnx")
     assert result.outputs == ("largest: int64[2]", "positive: bool[2,2]")

@@ -10,7 +10,7 @@ import onnx.parser
 import pytest
 
 from graphopt.exporting.exporters import ExporterRefused
-from graphopt.exporting.tidy import tidy
+from graphopt.exporting.tidy import doubt_shapes, tidy
 from graphopt.graph.dtypes import DType
 from graphopt.graph.interface import TensorSpec
 from graphopt.graph.load import from_proto
@@ -94,6 +94,23 @@ def test_what_no_node_makes_and_what_is_given_twice_is_copied() -> None:
     assert names(result.graph.output) == ["a", "b", "c", "d"]
     copies = {node.output[0]: node.input[0] for node in result.graph.node if node.op_type == "Identity"}
     assert copies == {"a": "x", "b": "w", "d": "c"}
+
+
+def test_shapes_that_may_not_follow_a_dynamic_axis_are_forgotten() -> None:
+    proto = onnx.parser.parse_model(
+        HEADER
+        + """g (float[n] x) => (float[2, 3] a, float[m] b) <float[2] i> {
+            i = Neg (x)
+            a = own.op (i)
+            b = Abs (i)
+        }"""
+    )
+    model = from_proto(proto)
+    doubt_shapes(model, {"a": {0}, "b": {0}})
+    result = to_proto(model)
+    assert [dim.dim_value for dim in result.graph.output[0].type.tensor_type.shape.dim] == [0, 3]
+    assert [dim.dim_param for dim in result.graph.output[1].type.tensor_type.shape.dim] == ["m"]
+    assert list(result.graph.value_info) == []
 
 
 def test_an_input_that_a_trace_dropped_is_put_back() -> None:
