@@ -5,6 +5,7 @@ What stands in `__all__` is the public API; each name is imported when it is fir
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
     from graphopt.rewrite.fold import fold_graph
 
 __version__ = "0.1.0"
+
+# ONNX Runtime's wheels send events to their makers unless this is set before they are imported, and a model may be
+# nobody's business. Whoever wants that can set it to 0.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 _HOMES = {
     "Context": "graphopt.pipeline.passes",
