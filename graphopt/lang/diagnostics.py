@@ -42,11 +42,17 @@ class Diagnostics:
 
     def __init__(self) -> None:
         self.found: list[Diagnostic] = []
+        self._told: set[tuple[str, str, str, int]] = set()
 
     def add(
         self, code: str, message: str, span: Span, help: str | None = None, other: tuple[Span, str] | None = None
     ) -> None:
-        self.found.append(Diagnostic(code, message, span, help, other))
+        """Note an error; one that is there already, at the same place, is not told twice."""
+        error = Diagnostic(code, message, span, help, other)
+        key = (code, message, span.source.name, span.start)
+        if key not in self._told:
+            self._told.add(key)
+            self.found.append(error)
 
     def raise_if_any(self) -> None:
         if self.found:

@@ -9,13 +9,14 @@ from graphopt.graph.dtypes import DType
 from graphopt.lang import tree as t
 from graphopt.lang.arithmetic import arithmetic, join, member_of, minus, not_equal
 from graphopt.lang.functions import FUNCTIONS
+from graphopt.lang.target import TargetFacts
 from graphopt.lang.values import UNKNOWN, Decline, Symbol, as_truth, conjunction, disjunction, equal, is_list, negate
 
 Bindings = dict[str, Any]
 Compute = Callable[[Bindings], Any]
 
-LANGUAGE_NAMES = ("opset",)
-"""Names that every expression can read: the model's version of the default domain."""
+LANGUAGE_NAMES = ("opset", "target")
+"""Names that every expression can read: the model's version of the default domain, and what is compiled for."""
 
 
 def compile_expression(expression: t.Expression) -> Compute:
@@ -33,6 +34,8 @@ def _name(expression: t.Name) -> Compute:
     if name in DType.__members__:
         dtype = DType[name]
         return lambda bindings: bindings.get(name, dtype)
+    if name == "target":
+        return lambda bindings: bindings.get(name, UNKNOWN)
     return lambda bindings: bindings[name]
 
 
@@ -110,7 +113,7 @@ _BINARY: dict[str, Callable[[Any, Any], Any]] = {"==": equal, "!=": not_equal, "
 def _member(expression: t.Member) -> Compute:
     of = compile_expression(expression.of)
     name = expression.name
-    read = FUNCTIONS[name].call
+    read = FUNCTIONS[name].call if name in FUNCTIONS else None
 
     def compute(bindings: Bindings) -> Any:
         value = of(bindings)
@@ -118,6 +121,9 @@ def _member(expression: t.Member) -> Compute:
             return UNKNOWN
         if value is None:
             raise Decline("a value is absent")
+        if isinstance(value, TargetFacts):
+            return value.member(name)
+        assert read is not None, f"a tensor has no {name}, which is found when rules are checked"
         return read(value)
 
     return compute
@@ -152,7 +158,7 @@ def _slice(expression: t.Slice) -> Compute:
         items = of(bindings)
         first = start(bindings) if start is not None else None
         last = stop(bindings) if stop is not None else None
-        if items is UNKNOWN or first is UNKNOWN or last is UNKNOWN:
+        if any(part is UNKNOWN or isinstance(part, Symbol) for part in (items, first, last)):
             return UNKNOWN
         return items[first:last]
 

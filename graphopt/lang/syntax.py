@@ -114,8 +114,9 @@ def text_of(token: Token, reader: Reader) -> str:
     return "".join(result)
 
 
+LARGEST = 2**63 - 1
 DIGITS = 400
-"""More digits than any number that a tensor can hold."""
+"""More digits than any number that a tensor can hold; Python refuses to read thousands of them."""
 
 
 def number_of(parts: list[Token], reader: Reader) -> int | float:
@@ -124,8 +125,10 @@ def number_of(parts: list[Token], reader: Reader) -> int | float:
     if len(text) > DIGITS:
         reader.refuse(f"a number of {len(text)} digits", parts[-1])
     value = int(text) if text.isdecimal() else float(text)
-    if value in (float("inf"), float("-inf")):
-        reader.refuse("the number is too large for float64", parts[-1])
+    if isinstance(value, int) and value > LARGEST:
+        reader.refuse("the number does not fit 64 bits", parts[-1], "with a point it is a float")
+    if value == float("inf"):
+        reader.refuse("the number is too large for 64 bits", parts[-1])
     return -value if parts[0] == "-" else value
 
 

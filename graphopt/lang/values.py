@@ -7,14 +7,14 @@ Three-valued logic: UNKNOWN is what nobody has established, such as a dim that s
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final, TypeGuard
+from typing import Any, Final, TypeGuard, cast
 
 import numpy as np
 
 from graphopt.graph.dtypes import DType
 from graphopt.graph.graph import Value
 from graphopt.graph.interface import Dim
-from graphopt.graph.tensor import Array
+from graphopt.graph.tensor import Array, Tensor
 
 
 class Unknown:
@@ -89,6 +89,10 @@ def constant_of(value: Any) -> Constant:
         return Constant(_widen(value.constant.numpy()), value.constant.dtype)
     if isinstance(value, (bool, int, float, tuple, list)):
         return Constant(_widen(np.asarray(value)))
+    if isinstance(value, Tensor):
+        return Constant(_widen(value.numpy()), value.dtype)
+    if isinstance(value, np.ndarray):
+        return Constant(_widen(cast(Array, value)))
     raise Decline(f"{value!r} is no number")
 
 

@@ -1,0 +1,163 @@
+"""Rules against each other: names, rules that hide others, and rules that undo each other."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from graphopt.lang import tree as t
+from graphopt.lang.check_operators import operators_of
+from graphopt.lang.check_termination import emitted_operators, heads
+from graphopt.lang.diagnostics import Diagnostics
+from graphopt.lang.names import walk
+from graphopt.lang.operators import split_operator
+from graphopt.lang.overlap import covers, may_overlap, options_of, roots
+from graphopt.lang.versions import opset_bounds
+
+
+def check_together(rules: Sequence[t.Rule], found: Diagnostics) -> None:
+    """Everything that takes two rules of one phase to go wrong."""
+    phases: dict[str, list[t.Rule]] = {}
+    for rule in rules:
+        phases.setdefault(rule.phase, []).append(rule)
+    for members in phases.values():
+        _check_order(members, found)
+        _check_cycles(members, found)
+
+
+def _share_opsets(first: t.Rule, second: t.Rule) -> bool:
+    (low, high), (other_low, other_high) = opset_bounds(first.opset), opset_bounds(second.opset)
+    return low <= other_high and other_low <= high
+
+
+# --- which of two is tried first ---
+
+
+def _check_order(rules: list[t.Rule], found: Diagnostics) -> None:
+    """Rules in the order in which the engine tries them: priority, then size, then the order of the files."""
+    ordered = sorted(rules, key=_turn)
+    by_root: dict[str, list[t.Rule]] = {}
+    for rule in ordered:
+        earlier = {id(r): r for head in _root_operators(rule) for r in by_root.get(head, ())}
+        for other in earlier.values():
+            if _share_opsets(rule, other) and _conflict(other, rule, found):
+                break
+        for head in _root_operators(rule):
+            by_root.setdefault(head, []).append(rule)
+
+
+def _turn(rule: t.Rule) -> tuple[int, int]:
+    return -rule.priority, -pattern_size(rule)
+
+
+def _root_operators(rule: t.Rule) -> set[str]:
+    return {o for p in options_of(roots(rule)[-1].pattern) for o in operators_of(p.operator, rule)}
+
+
+def _conflict(first: t.Rule, second: t.Rule, found: Diagnostics) -> bool:
+    """Tell what is wrong about two rules of which the first is tried before the second."""
+    if _is_unconditional(first) and _includes(first, second) and covers(first, second):
+        found.add(
+            "GR060",
+            f"{second.name} never fires: {first.name} matches the same nodes, and more, and is tried first",
+            second.name_span,
+            f"give {second.name} a priority above {first.priority}, or a larger pattern",
+            (first.name_span, "it is tried first"),
+        )
+        return True
+    if _turn(first) == _turn(second) and may_overlap(first, second):
+        found.add(
+            "GR061",
+            f"{second.name} and {first.name} can match the same nodes, and nothing but their place in the files "
+            "says which is tried first",
+            second.name_span,
+            "give one of them a priority: the higher one is tried first",
+            (first.name_span, "the other one is here"),
+        )
+        return True
+    return False
+
+
+def _is_unconditional(rule: t.Rule) -> bool:
+    return not rule.where and not rule.when and rule.order != "once"
+
+
+def _includes(first: t.Rule, second: t.Rule) -> bool:
+    (low, high), (other_low, other_high) = opset_bounds(first.opset), opset_bounds(second.opset)
+    return low <= other_low and other_high <= high
+
+
+def pattern_size(rule: t.Rule) -> int:
+    """How many nodes a rule's pattern has; of alternatives the most."""
+    return sum(_size(m.pattern) for m in rule.matches)
+
+
+def _size(pattern: t.InputPattern) -> int:
+    if isinstance(pattern, t.Alternatives):
+        return max(_size(o) for o in pattern.options)
+    if isinstance(pattern, t.NodePattern):
+        own = len(pattern.inputs) - 1 if pattern.is_product else 1
+        return own + sum(_size(i) for i in pattern.inputs)
+    return 0
+
+
+# --- rules that undo each other ---
+
+
+def _check_cycles(rules: list[t.Rule], found: Diagnostics) -> None:
+    """No operator that a rule lowers may come back through other rules of the phase."""
+    lowering = [r for r in rules if r.order == "lower"]
+    told: set[frozenset[str]] = set()
+    for rule in lowering:
+        for path in _ways_back(rule, lowering):
+            if frozenset(r.name for r in path) not in told:
+                told.add(frozenset(r.name for r in path))
+                _tell_cycle(path, found)
+                break
+    for rule in lowering:
+        for other in rules:
+            if other.order != "lower" and _share_opsets(rule, other) and _rebuilds(other, rule):
+                _tell_cycle([rule, other], found)
+
+
+def _ways_back(rule: t.Rule, others: list[t.Rule]) -> Iterator[list[t.Rule]]:
+    """Chains of lowering rules from what this rule emits to what it lowers, the shortest first."""
+    chains = [[rule]]
+    seen = {rule.name}
+    while chains:
+        chain = chains.pop(0)
+        emitted = set(emitted_operators(chain[-1]))
+        for other in others:
+            if not heads(other) & emitted or not _share_opsets(rule, other):
+                continue
+            if other is rule and len(chain) > 1:
+                yield chain
+            elif other.name not in seen:
+                seen.add(other.name)
+                chains.append([*chain, other])
+
+
+def _rebuilds(other: t.Rule, rule: t.Rule) -> bool:
+    """Whether a rule makes what another one lowers, of nodes that this one made."""
+    if not heads(rule) & set(emitted_operators(other)):
+        return False
+    made = Counter(c.operator for r in rule.rewrites for c in walk(r.value) if isinstance(c, t.NodeCall))
+    needed = Counter[str]()
+    for match in other.matches:
+        for part in walk(options_of(match.pattern)[0]):
+            if isinstance(part, t.NodePattern):
+                needed[part.operator] += len(part.inputs) - 1 if part.is_product else 1
+    return all(made[operator] >= count for operator, count in needed.items())
+
+
+def _tell_cycle(path: list[t.Rule], found: Diagnostics) -> None:
+    first, *others = path
+    names = " and ".join([", ".join(r.name for r in others[:-1]), others[-1].name]) if others[1:] else others[0].name
+    operators = ", ".join(sorted(split_operator(o)[1] for o in heads(first)))
+    found.add(
+        "GR044",
+        f"{first.name} lowers {operators}, and {names} of the same phase brings it back",
+        first.name_span,
+        "leave one of them out, or move it to another phase",
+        (others[-1].name_span, f"{operators} comes back here"),
+    )
