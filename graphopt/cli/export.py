@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -11,13 +10,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from graphopt.errors import GraphoptError, UsageError
+from graphopt.errors import GraphoptError
 from graphopt.report.text import printable
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from graphopt.exporting import ExportResult
+
+STDERR = 2
 
 
 def export(
@@ -47,22 +48,22 @@ def export(
     from graphopt.cli.console import console, emit, progress
     from graphopt.exporting.dynamic import parse_dynamic
     from graphopt.exporting.factory import from_factory
-    from graphopt.exporting.job import export_exportable, require_torch, with_options
+    from graphopt.exporting.job import export_exportable, exporter_named, require_torch, with_options
+    from graphopt.exporting.noise import stdout_into
 
-    if exporter not in ("auto", "dynamo", "legacy"):
-        raise UsageError(f"there is no exporter {exporter!r}", help="choose auto, dynamo or legacy")
+    chosen = exporter_named(exporter)
     axes = parse_dynamic(dynamic or ())
     require_torch()
     sys.path.insert(0, str(Path.cwd()))
     shown = progress()
-    with _stdout_kept_clean(), _notes_told():
+    with stdout_into(STDERR), _notes_told():
         with shown.task(f"call {factory}"):
             exportable = with_options(from_factory(factory, inputs), axes, opset)
         result = export_exportable(
             exportable,
             output,
             origins=[name.partition(":")[0] for name in (factory, inputs) if name],
-            exporter=exporter,
+            exporter=chosen,
             cache=cache,
             cache_dir=cache_dir,
             progress=shown,
@@ -71,19 +72,6 @@ def export(
         emit(result.to_json())
     else:
         _show(result, console())
-
-
-@contextmanager
-def _stdout_kept_clean() -> Generator[None]:
-    """What a factory's native code and child processes write to standard output goes to standard error."""
-    sys.stdout.flush()
-    kept = os.dup(1)
-    os.dup2(2, 1)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 1)
-        os.close(kept)
 
 
 @contextmanager

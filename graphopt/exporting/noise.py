@@ -94,9 +94,8 @@ def _native_stdout(noise: Noise) -> Generator[None]:
 @contextlib.contextmanager
 def stdout_into(descriptor: int) -> Generator[None]:
     """What native code and child processes write to standard output, past Python, goes elsewhere meanwhile."""
-    try:
-        kept = os.dup(1)
-    except OSError:  # the process has no standard output
+    kept = _own_stdout()
+    if kept is None:
         yield
         return
     sys.stdout.flush()
@@ -106,6 +105,16 @@ def stdout_into(descriptor: int) -> Generator[None]:
     finally:
         os.dup2(kept, 1)
         os.close(kept)
+
+
+def _own_stdout() -> int | None:
+    """A second descriptor of standard output; None where the process has none, and 1 may be any file."""
+    if sys.__stdout__ is None:
+        return None
+    try:
+        return os.dup(1)
+    except OSError:
+        return None
 
 
 def _console_handlers() -> list[logging.StreamHandler[Any]]:
