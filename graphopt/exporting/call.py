@@ -77,13 +77,16 @@ def flatten(exportable: Exportable) -> Call:
     return Call(module, names, tuple(leaves[place] for place in places), rebuild)
 
 
-def _as_written(module: torch.nn.Module) -> torch.nn.Module:
+def _as_written(module: object) -> torch.nn.Module:
     """The module that was written, where torch.compile wraps it.
 
     Raises:
+        UsageError: it is no module.
         ExportError: it was turned into TorchScript, which torch.export cannot follow, or was never run.
     """
     module = getattr(module, "_orig_mod", module)
+    if not isinstance(module, torch.nn.Module):
+        raise UsageError(f"the module is of type {type(module).__name__}", help="give a torch.nn.Module")
     if any(is_lazy(parameter) for parameter in (*module.parameters(), *module.buffers())):
         raise ExportError(
             f"{type(module).__name__} has parameters without a size",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import os
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
 
 Exporter = Literal["auto", "dynamo", "legacy"]
 
-_TRIED: dict[str, tuple[str, ...]] = {"auto": ("dynamo", "legacy"), "dynamo": ("dynamo",), "legacy": ("legacy",)}
+_TRIED: dict[Exporter, tuple[str, ...]] = {"auto": ("dynamo", "legacy"), "dynamo": ("dynamo",), "legacy": ("legacy",)}
 
 OLDEST_OPSET = 7
 
@@ -99,11 +98,12 @@ def export_exportable(
     from graphopt.exporting.dynamic import checked
 
     path = _writable(Path(path))
-    _check_options(exporter, exportable.opset)
+    exporters = _TRIED[exporter_named(exporter)]
+    _check_opset(exportable.opset)
     call = flatten(exportable)
     dynamic = checked(exportable.dynamic_shapes, call)
     shelf = Cache(cache_root(Path(cache_dir) if cache_dir is not None else None)) if cache else None
-    return _Job(exportable, call, dynamic, _TRIED[exporter], origins, path, shelf, progress).run()
+    return _Job(exportable, call, dynamic, exporters, origins, path, shelf, progress).run()
 
 
 def _writable(path: Path) -> Path:
@@ -114,11 +114,21 @@ def _writable(path: Path) -> Path:
     return path
 
 
-def _check_options(exporter: str, opset: int | None) -> None:
+def exporter_named(text: str) -> Exporter:
+    """The exporter of that name.
+
+    Raises:
+        UsageError: there is none.
+    """
+    for name in _TRIED:
+        if name == text:
+            return name
+    raise UsageError(f"there is no exporter {text!r}", help=f"choose {', '.join(_TRIED)}")
+
+
+def _check_opset(opset: int | None) -> None:
     from onnx.defs import onnx_opset_version
 
-    if exporter not in _TRIED:
-        raise UsageError(f"there is no exporter {exporter!r}", help=f"choose {', '.join(_TRIED)}")
     if opset is not None and not OLDEST_OPSET <= opset <= onnx_opset_version():
         newest = onnx_opset_version()
         raise UsageError(f"opset {opset} cannot be exported", help=f"choose one from {OLDEST_OPSET} to {newest}")
@@ -253,15 +263,11 @@ def publish(model: Path, path: Path) -> None:
     from graphopt.graph.load import load
     from graphopt.graph.save import save
 
-    if not model.with_name(f"{model.name}.data").exists():
-        with model.open("rb") as source, whole_file(path) as target:
-            shutil.copyfileobj(source, target)
+    if model.with_name(f"{model.name}.data").exists():
+        save(load(model), path)
         return
-    with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as name:
-        staged = Path(name) / path.name
-        save(load(model), staged)
-        os.replace(f"{staged}.data", f"{path}.data")
-        os.replace(staged, path)
+    with model.open("rb") as source, whole_file(path) as target:
+        shutil.copyfileobj(source, target)
 
 
 def with_options(exportable: Exportable, dynamic: Mapping[str, Mapping[int, str]], opset: int | None) -> Exportable:

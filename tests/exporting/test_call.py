@@ -151,6 +151,12 @@ def test_fields_of_another_type(field: str, value: Any, text: str) -> None:
     assert str(caught.value) == text
 
 
+def test_what_is_no_module_is_refused() -> None:
+    assert refusal(Exportable(torch.relu, (ONE,))) == (  # type: ignore[arg-type]
+        "the module is of type builtin_function_or_method\n  help: give a torch.nn.Module"
+    )
+
+
 def test_parameters_without_a_size_are_refused() -> None:
     assert refusal(Exportable(nn.Sequential(nn.LazyLinear(3)), (ONE,))) == (
         "Sequential has parameters without a size\n"

@@ -118,7 +118,7 @@ def test_what_is_shown_to_people(project: Path, capfd: pytest.CaptureFixture[str
         ),
         (
             ["some_net:make", "--exporter", "fx"],
-            "there is no exporter 'fx'\n  help: choose auto, dynamo or legacy",
+            "there is no exporter 'fx'\n  help: choose auto, dynamo, legacy",
         ),
         (
             ["some_net:make", "--dynamic", "x"],
