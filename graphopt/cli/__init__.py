@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 
@@ -11,9 +12,17 @@ from graphopt.errors import EXIT_INTERRUPTED
 
 def main() -> None:
     """Entry point of the `graphopt` command; ends the process with a documented exit code."""
+    _replace_missing_streams()
     code = run(sys.argv[1:])
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # all is said: Ctrl-C while Python ends would only add a traceback
     sys.exit(code)
+
+
+def _replace_missing_streams() -> None:
+    """Whoever starts a process may close its standard output or error: what is written there then goes nowhere."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 (until the process ends)
 
 
 def run(arguments: list[str]) -> int:

@@ -277,6 +277,15 @@ def test_a_terminal_without_unicode_gets_escapes(tmp_path: Path) -> None:
     assert rb"G\xf6del" in done.stdout
 
 
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
+@pytest.mark.parametrize(("file", "code"), [("model.onnx", 0), ("none.onnx", 2)])
+def test_a_closed_stream_changes_no_exit_code(model: Path, closed: str, file: str, code: int) -> None:
+    line = [*COMMAND, "inspect", str(model.with_name(file))]
+    done = subprocess.run(["sh", "-c", f'"$@" {closed}', "sh", *line], capture_output=True, text=True)
+    missing = "" if code == 0 or "2>" in closed else f"error: there is no file {model.with_name(file)}\n"
+    assert (done.returncode, done.stderr) == (code, missing)
+
+
 def test_the_docs_name_every_verb_and_option() -> None:
     text = DOCS.read_text("utf-8")
     command: Any = typer.main.get_command(application())
