@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from graphopt.api import compile
+    from graphopt.exporting.job import export
     from graphopt.graph.dead import sweep_graph
     from graphopt.graph.graph import Graph, Node, Value
     from graphopt.graph.load import load
@@ -40,6 +41,7 @@ _HOMES = {
     "Tensor": "graphopt.graph.tensor",
     "Value": "graphopt.graph.graph",
     "compile": "graphopt.api",
+    "export": "graphopt.exporting.job",
     "fold_graph": "graphopt.rewrite.fold",
     "load": "graphopt.graph.load",
     "loosest": "graphopt.pipeline.passes",
@@ -60,6 +62,7 @@ __all__ = [
     "Tensor",
     "Value",
     "compile",
+    "export",
     "fold_graph",
     "load",
     "loosest",
