@@ -8,7 +8,6 @@ operand order or alternative, and no rule is ever cloned for commutativity.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from itertools import permutations
 from typing import Any
 
 from graphopt.graph.dtypes import DType
@@ -103,7 +102,7 @@ class PatternCompiler:
         inputs = [self._input(p) for p in pattern.inputs]
         kinds = tuple(pattern.inputs)
         variadic = bool(kinds) and isinstance(kinds[-1], t.Variadic)
-        orders = _operand_orders(op_type, domain, kinds)
+        commutes = (domain, op_type) in COMMUTATIVE and not variadic
         least = sum(1 for p in kinds if not _may_be_absent(p))
 
         def run(node: Node, state: State, proceed: Continue) -> bool:
@@ -114,7 +113,10 @@ class PatternCompiler:
                 return state.stop("structure", span, "{} has {} inputs", node, len(values))
 
             def with_attributes() -> bool:
-                return any(_match_inputs(inputs, order, kinds, node, state, proceed) for order in orders)
+                if commutes:
+                    operands = tuple(node.input(i) for i in range(len(inputs)))
+                    return _match_in_some_order(0, inputs, operands, node, state, proceed)
+                return _match_inputs(inputs, kinds, node, state, proceed)
 
             return fits_attributes(node, state, with_attributes)
 
@@ -123,7 +125,6 @@ class PatternCompiler:
     def _product(self, pattern: t.NodePattern, op_type: str, domain: str) -> NodeMatcher:
         inputs = [self._input(p) for p in pattern.inputs]
         count = len(inputs)
-        orders = list(permutations(range(count)))
         span = pattern.span
 
         def run(node: Node, state: State, proceed: Continue) -> bool:
@@ -136,10 +137,8 @@ class PatternCompiler:
                 state.nodes.update(dict.fromkeys(interior))
                 marks = len(state.interior)
                 state.interior.extend(n.outputs[0] for n in interior if n.outputs[0] is not None)
-                for order in orders:
-                    arranged = [operands[i] for i in order]
-                    if _match_values(inputs, arranged, node, state, proceed):
-                        return True
+                if _match_in_some_order(0, inputs, tuple(operands), node, state, proceed):
+                    return True
                 for inner in interior:
                     del state.nodes[inner]
                 del state.interior[marks:]
@@ -260,17 +259,31 @@ def _may_be_absent(pattern: t.InputPattern) -> bool:
     return isinstance(pattern, (t.Absent, t.Anything, t.Variadic))
 
 
-def _operand_orders(op_type: str, domain: str, kinds: tuple[t.InputPattern, ...]) -> list[tuple[int, ...]]:
-    """The orders in which operands are tried; positions are those of the node's inputs."""
-    given = tuple(range(len(kinds)))
-    if (domain, op_type) not in COMMUTATIVE or len(kinds) < 2 or isinstance(kinds[-1], t.Variadic):
-        return [given]
-    return list(permutations(given)) if len(kinds) <= 4 else [given]
+def _match_in_some_order(
+    position: int,
+    inputs: list[InputMatcher],
+    operands: tuple[Value | None, ...],
+    node: Node,
+    state: State,
+    proceed: Continue,
+) -> bool:
+    """Match the inputs from a position on with these operands, each with one of them: as they stand first."""
+    if position == len(inputs):
+        return proceed()
+    following = position + 1
+    for number, operand in enumerate(operands):
+        others = operands[:number] + operands[number + 1 :]
+
+        def match_others(others: tuple[Value | None, ...] = others) -> bool:
+            return _match_in_some_order(following, inputs, others, node, state, proceed)
+
+        if inputs[position](operand, node, state, match_others):
+            return True
+    return False
 
 
 def _match_inputs(
     inputs: list[InputMatcher],
-    order: tuple[int, ...],
     kinds: tuple[t.InputPattern, ...],
     node: Node,
     state: State,
@@ -284,7 +297,7 @@ def _match_inputs(
         return _match_values(
             inputs[:fixed], values, node, state, lambda: state.bind(last.name, others, last.span, proceed)
         )
-    return _match_values(inputs, [node.input(i) for i in order], node, state, proceed)
+    return _match_values(inputs, [node.input(i) for i in range(len(inputs))], node, state, proceed)
 
 
 def _match_values(

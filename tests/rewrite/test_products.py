@@ -147,3 +147,23 @@ rule silu_gate:
         after = rewritten(rule, f"(float[2] x, float[2] g) => (float[2] z) {{ {nodes} }}")
         assert [n.op_type for n in after.model.graph.node] == ["Max"]
         assert list(after.model.graph.node[0].input) == ["x", "g"]
+
+
+def test_five_operands_of_one_node_in_any_order():
+    rule = rule_text(
+        "y = Sum(a: _[_], b: _[_, _], Sin(c), Cos(d), e: _[_, _, _])", "y = test::Five(a, b, c, d, e)", order="lower"
+    )
+    signature = "(float[2] a, float[2,2] b, float[2] c, float[2] d, float[2,2,2] e) => (float[2,2,2] z)"
+    wanted = expected(f"{signature} {{ z = test.Five (a, b, c, d, e) }}")
+    for order in (("a", "b", "s", "t", "e"), ("e", "t", "s", "b", "a"), ("t", "a", "e", "s", "b")):
+        graph = f"{signature} {{ s = Sin (c) t = Cos (d) z = Sum ({', '.join(order)}) }}"
+        assert shown(rewritten(rule, graph)) == wanted
+
+
+def test_a_product_of_many_factors_is_no_more_than_a_product():
+    """Trying every order of twenty operands would never end; of those that fit nowhere none is tried further."""
+    names = [f"v{i}" for i in range(20)]
+    rule = rule_text(f"y = Mul*({', '.join(['Sin(x)', *names[1:]])})", f"y = Max(x, {', '.join(names[1:])})")
+    chain = " ".join(f"p{i} = Mul (p{i - 1}, b)" for i in range(1, 20))
+    graph = f"(float[2] p0, float[2] b) => (float[2] z) {{ {chain} z = Neg (p19) }}"
+    assert rewritten(rule, graph).firings == ()
