@@ -40,7 +40,7 @@ class NodeSorts:
             return
         if sort.may_be_absent:
             self.inference.absent(value)
-        elif not fits(sort, TENSOR) or "list" in sort.names():
+        elif not sort.names() <= {"tensor", "const"}:
             self.inference.refuse("GR029", f"a value of the graph is wanted here, and this is {sort}", value.span)
         elif not self._is_value(value):
             help_line = "hand it to a node: Identity(...)"
@@ -50,6 +50,8 @@ class NodeSorts:
         """Whether an expression stands for something that is in the graph."""
         if isinstance(value, t.Name):
             return value.name not in {let.name for let in self.inference.rule.lets}
+        if isinstance(value, t.Index):  # of the inputs that `*xs` has bound
+            return self._is_value(value.of)
         return isinstance(value, t.Operation) and value.sign == "??" and all(self._is_value(o) for o in value.operands)
 
     def _node(self, node: t.NodeCall, facts: Facts) -> None:

@@ -129,6 +129,9 @@ _WIDENS = {
     ("int", "const"),
     ("float", "const"),
     ("bool", "const"),
+    ("int", "tensor"),
+    ("float", "tensor"),
+    ("bool", "tensor"),
 }
 """What may stand for what: a number is a constant of one element, a constant is a tensor."""
 
