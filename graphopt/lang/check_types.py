@@ -116,7 +116,7 @@ class _Types:
             old = before.get(name)
             if old is None:
                 self._join(("value", name), outputs[position], branch.span)
-            elif not old & new:
+            elif old and new and not old & new:
                 message = f"{name} is {_list(old)} in match: and {_list(new)} here"
                 self.found.add("GR034", message, branch.span, "convert it with Cast")
 
