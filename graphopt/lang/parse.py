@@ -55,7 +55,13 @@ def _parse_piece(text: str, reader: Reader, errors: list[Diagnostic]) -> Branch:
     return Tree("start", [])
 
 
-_STATEMENT = re.compile(r"^[ \t]*(rule|axes|prune|phase|use|opset)[ \t]+[^\s=]", re.MULTILINE)
+_STATEMENT = re.compile(
+    r"^[ \t]*(?:(rule|axes|prune|phase|use)[ \t]+[^\s=]|(opset)[ \t]*[<>=!0-9][^\n]*"
+    r"(?=(?:\n[ \t]*(?:#[^\n]*)?\r?)*(?:\n[ \t]*(?:rule|axes|prune|phase|use|opset)[ \t]|\s*\Z)))",
+    re.MULTILINE,
+)
+"""A line that opens a statement; an `opset` line that neither a statement nor the end follows is of a rule."""
+
 _SECTION = re.compile(r"^[ \t]*(match|where|when|let|rewrite)[ \t]*:", re.MULTILINE)
 
 
@@ -64,7 +70,7 @@ def _statements(source: Source) -> Iterator[tuple[str, Reader]]:
     starts = [0]
     in_head = False
     for found in _STATEMENT.finditer(source.text):
-        word = found[1]
+        word = found[1] or found[2]
         if word == "opset" and in_head and not _SECTION.search(source.text, starts[-1], found.start()):
             continue  # a rule's own range
         if found.start() > 0:
