@@ -44,6 +44,8 @@ def _node(tree: Branch, reader: Reader) -> t.NodePattern:
                 inputs.append(t.Anything(reader.span(child)))
         elif child.data == "attribute":
             attributes.append(_attribute(child, reader))
+            if any(a.name == attributes[-1].name for a in attributes[:-1]):
+                reader.refuse(f"{attributes[-1].name} is asked for twice", child)
         elif child.data == "spread":
             if rest is not None:
                 reader.refuse("the other attributes are captured once", child)
