@@ -100,6 +100,8 @@ class _Names:
                     self._bind(name, meaning, span)
                 if isinstance(part, t.TypePattern):
                     self._type(part)
+                elif isinstance(part, t.Variable) and (part.type is not None or part.is_const):
+                    self.read.setdefault(part.name, part.span)  # it is there for what it says of the tensor
 
     def _bind(self, name: str, meaning: str, span: Span) -> None:
         """A name may stand at several places of a pattern: then they must be the same."""
