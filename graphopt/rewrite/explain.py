@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from graphopt.errors import UsageError
+from graphopt.errors import UsageError, did_you_mean
 from graphopt.graph.graph import Node
 from graphopt.graph.model import Model
 from graphopt.lang import tree as t
@@ -72,11 +71,8 @@ def explain(rules: Sequence[t.Rule], name: str, model: Model, node: str | None =
 def _find(rules: Sequence[t.Rule], name: str) -> t.Rule:
     found = next((r for r in rules if r.name == name), None)
     if found is None:
-        near = difflib.get_close_matches(name, [r.name for r in rules], 1)
-        raise UsageError(
-            f"there is no rule {name!r}",
-            help=f"did you mean {near[0]!r}?" if near else "`graphopt rules list` shows them",
-        )
+        names = sorted({r.name for r in rules})
+        raise UsageError(f"there is no rule {name!r}", help=did_you_mean(name, names) or f"rules: {', '.join(names)}")
     return found
 
 
@@ -85,8 +81,7 @@ def _node(model: Model, name: str) -> Node:
     by_output = {o.name: n for n in model.all_nodes() for o in n.outputs if o is not None}
     found = labels.get(name) or by_output.get(name)
     if found is None:
-        near = difflib.get_close_matches(name, [*labels, *by_output], 1)
-        raise UsageError(f"there is no node {name!r}", help=f"did you mean {near[0]!r}?" if near else None)
+        raise UsageError(f"there is no node {name!r}", help=did_you_mean(name, [*labels, *by_output]))
     return found
 
 

@@ -9,6 +9,7 @@ from graphopt.graph.graph import Node, Value
 from graphopt.graph.model import Model
 from graphopt.graph.schemas import has_operator
 from graphopt.lang import tree as t
+from graphopt.lang.check_together import pattern_size
 from graphopt.lang.evaluate import Compute, compile_expression
 from graphopt.lang.names import names_in
 from graphopt.lang.operators import split_operator
@@ -182,17 +183,7 @@ def _reachable_names(rule: t.Rule, number: int) -> set[str]:
 
 def _extent(rule: t.Rule) -> tuple[int, int]:
     depth = max(max(_distances(rule, r).values(), default=1) for r in root_statements(rule))
-    size = sum(_nodes_in(m.pattern) for m in rule.matches)
-    return depth, size
-
-
-def _nodes_in(pattern: t.InputPattern) -> int:
-    if isinstance(pattern, t.Alternatives):
-        return max(_nodes_in(o) for o in pattern.options)
-    if isinstance(pattern, t.NodePattern):
-        own = len(pattern.inputs) - 1 if pattern.is_product else 1
-        return own + sum(_nodes_in(i) for i in pattern.inputs)
-    return 0
+    return depth, pattern_size(rule)
 
 
 def _split_lets(lets: dict[str, t.Let], conditions: list[t.Expression]) -> tuple[list[str], list[str]]:
