@@ -54,9 +54,25 @@ def _dim_of(dim: onnx.TensorShapeProto.Dimension) -> Dim:
         return size
     if dim.HasField("dim_value"):
         return None if size else 0
-    # Some exporters write "?" for every dim that they do not know: no name, since it would make them all equal.
-    name = dim.dim_param
-    return name if name.strip("?") else None
+    return None if _is_false_name(dim) else dim.dim_param
+
+
+def _is_false_name(dim: onnx.TensorShapeProto.Dimension) -> bool:
+    """Some exporters write "?" for every dim that they do not know: no name, since it would make them all equal."""
+    return not dim.dim_param.strip("?")
+
+
+def without_false_names(info: onnx.ValueInfoProto) -> onnx.ValueInfoProto:
+    """The declaration with dims named "?" left nameless: TensorRT would take them for one size."""
+    dims = info.type.tensor_type.shape.dim
+    if not any(d.dim_param and _is_false_name(d) for d in dims):
+        return info
+    copy = onnx.ValueInfoProto()
+    copy.CopyFrom(info)
+    for dim in copy.type.tensor_type.shape.dim:
+        if dim.dim_param and _is_false_name(dim):
+            dim.ClearField("dim_param")
+    return copy
 
 
 def spec_of(info: onnx.ValueInfoProto) -> TensorSpec:

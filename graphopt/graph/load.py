@@ -15,6 +15,7 @@ from graphopt.graph.attributes import Attribute, Kind
 from graphopt.graph.check_text import check_text, foreign_text, not_utf8
 from graphopt.graph.constant_node import constant_of
 from graphopt.graph.graph import Graph, Node, Value
+from graphopt.graph.interface import without_false_names
 from graphopt.graph.model import Model
 from graphopt.graph.order import dependencies
 from graphopt.graph.save import to_proto
@@ -185,7 +186,7 @@ class _Builder:
         declared = {info.name: info for info in proto.value_info}
         for name, info in declared.items():
             if name in scope and not scope[name].is_input:
-                scope[name].declared = info
+                scope[name].declared = without_false_names(info)
         visible = {**outer, **scope} if outer else scope
         for node in proto.node:
             self._node(graph, node, scope, visible)
@@ -207,7 +208,7 @@ class _Builder:
         for info in proto.input:
             value = self._define(info.name, graph, scope)
             value.is_input = True
-            value.declared = info
+            value.declared = without_false_names(info)
             types.set_type(value, info.type)
             graph.inputs.append(value)
 
@@ -282,7 +283,7 @@ class _Builder:
             value = self._lookup(info.name, visible, f"outputs of graph {graph.name!r}")
             value.output_slots += 1
             graph.outputs.append(value)
-            graph.output_infos.append(info)
+            graph.output_infos.append(without_false_names(info))
 
 
 def _put_in_order(graph: Graph) -> None:

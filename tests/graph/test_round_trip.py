@@ -405,3 +405,21 @@ def test_the_same_model_gives_the_same_bytes(tmp_path: Path) -> None:
     save(load(tmp_path / "one.onnx"), tmp_path / "two.onnx")
     assert (tmp_path / "one.onnx").read_bytes() == (tmp_path / "two.onnx").read_bytes() == to_bytes(from_proto(proto))
     assert sorted(p.name for p in tmp_path.iterdir()) == ["m.onnx", "one.onnx", "two.onnx"]
+
+
+def test_question_marks_for_unknown_sizes_are_not_one_name() -> None:
+    before = helper.make_model(
+        helper.make_graph(
+            [helper.make_node("Relu", ["x"], ["y"])],
+            "g",
+            [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["?", 3, "?"])],
+            [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["?", 3, "n"])],
+        )
+    )
+    after = to_proto(from_proto(before))
+    dims = [
+        d.dim_param or d.dim_value
+        for v in (*after.graph.input, *after.graph.output)
+        for d in v.type.tensor_type.shape.dim
+    ]
+    assert dims == [0, 3, 0, 0, 3, "n"]
