@@ -24,7 +24,7 @@ def _check_results(rule: t.Rule, found: Diagnostics) -> None:
     redefined = {n for r in rule.rewrites for n in r.targets if n}
     read = {n for m in rule.matches for n in names_in(m.pattern)}
     for match in rule.matches:
-        for name in match.targets:
+        for name in match.targets if not match.is_shared else ():
             if name is not None and name not in read and name not in redefined:
                 found.add(
                     "GR030",
