@@ -178,7 +178,7 @@ class _Draft:
         for node in self.nodes.values():
             mark(node, [*removed, *self.state.shared], self.rule.rule.place)
             self.graph.add_node(node, order)
-        sweep(read)
+        read.extend(_values_read(sweep(read)))
         touched.extend(o for n in added for o in n.outputs if o is not None)
         touched.extend(v for v in read if v.producer is not None or v.is_input)
         return Change(removed, added, touched)

@@ -17,36 +17,35 @@ def lowering(name: str, result: str, clauses: str = "", head: str = "", pattern:
     )
 
 
-def operators(rules: str, graph: str = RELU, opset: int = 17) -> list[str]:
-    return [
-        f"{n.domain}::{n.op_type}" if n.domain else n.op_type for n in rewritten(rules, graph, opset).model.graph.node
-    ]
+def operators(rules: str, graph: str = RELU, opset: int = 17, *, checked: bool = True) -> list[str]:
+    nodes = rewritten(rules, graph, opset, checked=checked).model.graph.node
+    return [f"{n.domain}::{n.op_type}" if n.domain else n.op_type for n in nodes]
 
 
-# --- which rule first ---
+# --- which rule first: the check refuses most rules of which that matters ---
 
 
 def test_file_order_decides_between_equals():
-    assert operators(lowering("a", "Abs") + lowering("b", "Neg")) == ["Abs"]
-    assert operators(lowering("b", "Neg") + lowering("a", "Abs")) == ["Neg"]
+    assert operators(lowering("a", "Abs") + lowering("b", "Neg"), checked=False) == ["Abs"]
+    assert operators(lowering("b", "Neg") + lowering("a", "Abs"), checked=False) == ["Neg"]
+
+
+LARGE = rule_text("y = Relu(Exp(x))", "y = Sin(x)", head="large")
+RELU_OF_EXP = "(float[2] x) => (float[2] z) { e = Exp (x) z = Relu (e) }"
 
 
 def test_the_larger_pattern_goes_first():
-    large = rule_text("y = Relu(Exp(x))", "y = Sin(x)", head="large")
-    graph = "(float[2] x) => (float[2] z) { e = Exp (x) z = Relu (e) }"
-    assert operators(lowering("small", "Abs") + large, graph) == ["Sin"]
+    assert operators(lowering("small", "Abs") + LARGE, RELU_OF_EXP) == ["Sin"]
 
 
 def test_priority_goes_before_size():
-    large = rule_text("y = Relu(Exp(x))", "y = Sin(x)", head="large")
-    graph = "(float[2] x) => (float[2] z) { e = Exp (x) z = Relu (e) }"
-    assert operators(large + lowering("small", "Abs", "priority 1"), graph) == ["Exp", "Abs"]
-    assert operators(large + lowering("small", "Abs", "priority -1"), graph) == ["Sin"]
+    assert operators(LARGE + lowering("small", "Abs", "priority 1"), RELU_OF_EXP, checked=False) == ["Exp", "Abs"]
+    assert operators(LARGE + lowering("small", "Abs", "priority -1"), RELU_OF_EXP) == ["Sin"]
 
 
 def test_a_rule_that_declines_leaves_the_node_to_the_next():
     declines = rule_text("y = Relu(x)", "y = Reshape(x, [3])", order="lower\npriority 1", head="declines")
-    assert operators(declines + lowering("next", "Abs")) == ["Abs"]
+    assert operators(declines + lowering("next", "Abs"), checked=False) == ["Abs"]
 
 
 # --- where a rule is meant for ---
@@ -120,14 +119,16 @@ def test_lower_goes_on_until_the_operator_is_gone():
     assert operators(lowering("r", "Abs"), graph) == ["Abs", "Abs", "Abs"]
 
 
-UNDO = lowering("one_way", "Abs") + lowering("and_back", "Relu", pattern="Abs(x)")
+UNDO = rule_text("shared n = Neg(x)\nz = Abs(n)", "z = Max(x, n)", head="out") + rule_text(
+    "shared n = Neg(x)\nz = Max(x, n)", "z = Abs(n)", head="back_in"
+)
 
 
 def test_two_rules_that_undo_each_other_end_in_an_error():
     with pytest.raises(RewriteError) as caught:
-        rewritten(UNDO, RELU)
+        rewritten(UNDO, "(float[2] x) => (float[2] z) { n = Neg (x) z = Abs (n) }")
     assert str(caught.value) == (
-        "the rules fired 1000 times and have not come to an end; lately: one_way@test.rules:2, and_back@test.rules:11\n"
+        "the rules fired 1000 times and have not come to an end; lately: out@test.rules:1, back_in@test.rules:9\n"
         "  help: one of these rules undoes what another does; give one a stricter condition, "
         "or leave it out with --skip"
     )

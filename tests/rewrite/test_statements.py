@@ -306,3 +306,27 @@ def test_a_shared_node_may_lie_outside_the_body():
     after = apply(SHARED, graph)
     assert len(after.firings) == 1
     assert shown(after) == expected(graph.replace("p = Abs (y)", "p = Abs (x)"))
+
+
+def test_a_value_that_loses_a_reader_far_above_is_tried_again():
+    """Cos goes since nobody reads the quotient any more; so the Neg becomes private to its other reader."""
+    rules = """
+rule quotient_out:
+    "u / k * k = u"
+    match:
+        shared r = Div(u, k)
+        z = Mul(r, k)
+    rewrite:
+        z = u
+
+rule even:
+    "|-x| = |x|"
+    match:
+        y = Abs(Neg(x))
+    rewrite:
+        y = Abs(x)
+"""
+    signature = "(float[2] m, float[2] u) => (float[2] w, float[2] z)"
+    graph = f"{signature} {{ n = Neg (m) w = Abs (n) k = Cos (n) r = Div (u, k) y = Mul (r, k) z = Exp (y) }}"
+    after = rewritten(rules, graph)
+    assert shown(after) == expected(f"{signature} {{ w = Abs (m) z = Exp (u) }}")
