@@ -23,11 +23,15 @@ class ApplyRules(Pass):
     phases: tuple[str, ...] = ("simplify", "fold")
     rules: tuple[str, ...] = ()
 
+    def check(self, context: Context) -> None:
+        for phase in self.phases:
+            context.rules_of(phase, self.rules)
+
     def apply(self, model: Model, context: Context) -> PassResult:
         first = len(context.journal.firings)
         for phase in self.phases:
-            chosen = [r for r in context.rules if r.phase == phase and (not self.rules or r.name in self.rules)]
-            Engine(chosen, model, {}, context.tallies).run(context.journal, self.name, context.trace)
+            engine = Engine(context.rules_of(phase, self.rules), model, {}, context.tallies)
+            engine.run(context.journal, self.name, context.trace)
         fired = context.journal.counts(first)
         by_place = {r.place: r for r in context.rules}
         contracts = [by_place[place].equal for place in fired]

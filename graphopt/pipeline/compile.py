@@ -111,7 +111,15 @@ def _compile(source: Path, output: Path, options: Options) -> CompileResult:
         gate, skipped = run.open_gate(held)
         sizes = sizes_of(model, run.samples[0].shapes) if run.samples else None
         before = account(model, file=source, sizes=sizes)
-        context = Context(rules, Journal(), before.weight_bytes, options.fold_budget, options.progress, options.trace)
+        context = Context(
+            rules,
+            Journal(),
+            before.weight_bytes,
+            options.fold_budget,
+            options.progress,
+            options.trace,
+            skipped=options.skip,
+        )
         manager = Manager(model, context, gate, options.check)
         manager.run(options.recipe)
         path = folder.folder / "model.onnx"

@@ -5,12 +5,14 @@ from __future__ import annotations
 import time
 from typing import Literal
 
+from graphopt.errors import RecipeError
 from graphopt.graph.model import Model
 from graphopt.parity.comparison import Comparison
 from graphopt.pipeline.gate import Gate
 from graphopt.pipeline.passes import Context, Pass
 from graphopt.pipeline.recipe import Recipe
 from graphopt.pipeline.result import PassRecord
+from graphopt.pipeline.witness import Witness, run_pass
 
 When = Literal["each", "end", "none"]
 """When the graph is compared with the original: after each pass that changed it, at the end, or never."""
@@ -26,14 +28,18 @@ class Manager:
         self._when = when
         self.records: list[PassRecord] = []
         self.last: Comparison | None = None
+        self._witness = None if when == "none" else Witness(model)
 
     def run(self, recipe: Recipe) -> None:
         """Run until a round changes nothing, or the recipe's rounds have run.
 
         Raises:
             ParityError: the graph is not as equal to the original as the passes promise.
-            RewriteError: a pass could not go on.
+            RecipeError: a pass has options that ask for what there is not.
+            RewriteError: a pass could not go on, or does not do what it says.
         """
+        for number, step in enumerate(recipe.passes, 1):
+            self._check(step, f"recipe {recipe.name}, pass {number}, {step.name}")
         with self._context.progress.task("rewriting", len(recipe.passes)) as task:
             for number in range(recipe.rounds):
                 modified = False
@@ -43,12 +49,21 @@ class Manager:
                 if not modified:
                     break
 
+    def _check(self, step: Pass, where: str) -> None:
+        try:
+            step.check(self._context)
+        except RecipeError as error:
+            error.where = error.where or where
+            raise
+
     def _step(self, step: Pass) -> bool:
         before = _nodes(self._model)
         first = len(self._context.journal.firings)
         started = time.perf_counter()
-        result = step.apply(self._model, self._context)
+        result = run_pass(step, self._model, self._context)
         seconds = time.perf_counter() - started
+        if self._witness is not None:
+            self._witness.hear(step, result)
         comparison: Comparison | None = None
         if self._gate is not None and result.modified:
             self._gate.note(result)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any, ClassVar
 
 from graphopt.errors import RecipeError, did_you_mean
 from graphopt.graph.model import Model
 from graphopt.lang import tree
+from graphopt.lang.check import PHASES
 from graphopt.progress import SILENT, Progress
 from graphopt.rewrite.journal import Firing, Journal
 from graphopt.rewrite.watch import Tally
@@ -35,6 +36,10 @@ class PassResult:
     error: float = 0.0
     details: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
+    def __post_init__(self) -> None:
+        if self.contract not in CONTRACTS:
+            raise ValueError(f"there is no contract {self.contract!r}; the contracts are {', '.join(CONTRACTS)}")
+
 
 @dataclass(frozen=True)
 class Context:
@@ -48,6 +53,7 @@ class Context:
         progress: where long work shows itself.
         trace: sees every firing as it happens.
         tallies: collects, by rule, what came of every attempt, where someone wants to know.
+        skipped: names of the rules that are left out.
     """
 
     rules: Sequence[tree.Rule] = ()
@@ -57,6 +63,23 @@ class Context:
     progress: Progress = SILENT
     trace: Callable[[Firing], None] | None = None
     tallies: dict[str, Tally] | None = None
+    skipped: Sequence[str] = ()
+
+    def rules_of(self, phase: str, names: Sequence[str] = ()) -> list[tree.Rule]:
+        """The rules of a phase; those of these names alone, if there are any.
+
+        Raises:
+            RecipeError: there is no such phase or rule.
+        """
+        if phase not in PHASES:
+            raise RecipeError(
+                f"there is no phase {phase!r}", help=did_you_mean(phase, PHASES) or f"phases: {', '.join(PHASES)}"
+            )
+        known = [*self.skipped, *(rule.name for rule in self.rules)]
+        for name in names:
+            if name not in known:
+                raise RecipeError(f"there is no rule {name!r}", help=did_you_mean(name, known))
+        return [rule for rule in self.rules if rule.phase == phase and (not names or rule.name in names)]
 
 
 @dataclass(frozen=True)
@@ -67,6 +90,13 @@ class Pass:
     """
 
     name: ClassVar[str] = ""
+
+    def check(self, context: Context) -> None:
+        """Look at the options, before any pass of the recipe runs. What a single option may be its type says.
+
+        Raises:
+            RecipeError: they ask for what there is not.
+        """
 
     def apply(self, model: Model, context: Context) -> PassResult:
         """Change the model; say whether it changed, and how equal it is.
@@ -114,11 +144,23 @@ def find_pass(name: str) -> type[Pass]:
         return PASSES[name]()
     offered = {e.name: e for e in entry_points(group=ENTRY_POINTS)}
     if name in offered:
-        return offered[name].load()
+        return _load(offered[name])
     known = [*PASSES, *offered]
     raise RecipeError(
         f"there is no pass {name!r}", help=did_you_mean(name, known) or f"passes: {', '.join(sorted(known))}"
     )
+
+
+def _load(point: EntryPoint) -> type[Pass]:
+    where = f"entry point {point.value}"
+    hint = f"update or uninstall {point.dist.name}" if point.dist else None
+    try:
+        found = point.load()
+    except Exception as error:  # foreign code may raise anything; a traceback would read as a fault of ours
+        raise RecipeError(f"the pass {point.name!r} cannot be loaded: {error}", where=where, help=hint) from error
+    if not isinstance(found, type) or not issubclass(found, Pass) or found.name != point.name:
+        raise RecipeError(f"what is offered as the pass {point.name!r} is none of that name", where=where, help=hint)
+    return found
 
 
 def loosest(contracts: Sequence[str]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import tomllib
 from dataclasses import dataclass
 from importlib import resources
@@ -78,10 +79,13 @@ def parse_recipe(text: str, name: str, where: str) -> Recipe:
     if not entries:
         raise RecipeError("the recipe lists no passes", where=where, help='begin each with [[pass]] and use = "NAME"')
     rounds = content.get("rounds", 1)
-    if not isinstance(rounds, int) or not 1 <= rounds <= 100:
+    if type(rounds) is not int or not 1 <= rounds <= 100:
         raise RecipeError(f"rounds is {rounds!r}", where=where, help="rounds is a whole number from 1 to 100")
     passes = tuple(_pass(entry, f"{where}, pass {i}") for i, entry in enumerate(entries, 1))
-    return Recipe(name, str(content.get("description", "")), passes, rounds)
+    description = content.get("description", "")
+    if not isinstance(description, str):
+        raise RecipeError(f"description is {description!r}", where=where, help="a description is a text")
+    return Recipe(name, description, passes, rounds)
 
 
 def _entries(value: Any) -> list[dict[str, Any]]:
@@ -105,11 +109,13 @@ def _pass(entry: dict[str, Any], where: str) -> Pass:
             raise RecipeError(f"the pass {name} has no option {key!r}", where=where, help=_suggest(key, known))
     named = {key.replace("-", "_"): value for key, value in options.items()}
     try:
-        return TypeAdapter(pass_type).validate_python(named)
+        # by way of JSON, whose arrays make tuples and whose strict reading makes no numbers of texts
+        return TypeAdapter(pass_type).validate_json(json.dumps(named, default=str), strict=True)
     except ValidationError as error:
         first = error.errors()[0]
         option = ".".join(str(p).replace("_", "-") for p in first["loc"])
-        raise RecipeError(f"the option {option} of pass {name}: {first['msg']}", where=where) from None
+        what = f"the option {option} of the pass {name}" if option else f"the pass {name}"
+        raise RecipeError(f"{what}: {first['msg'].removeprefix('Value error, ')}", where=where) from None
 
 
 def _suggest(key: str, known: tuple[str, ...] | list[str]) -> str:
