@@ -39,7 +39,9 @@ _WORDS = {
     "COMMA": "','",
     "EQUAL": "'='",
     "NAME": "a name",
-    "CAPITAL": "an operator",
+    "CAPITAL": "a capital letter",
+    "DOMAIN_OPERATOR": "an operator",
+    "PRODUCT": "an operator",
     "STRING": "a text in quotes",
     "NUMBER": "a number",
     "INT": "a whole number",
@@ -47,7 +49,19 @@ _WORDS = {
     "MATCH": "'match:'",
     "REWRITE": "'rewrite:'",
     "RULE": "'rule'",
+    "OWN_OPSET": "'opset'",
     "QUESTION": "'?'",
+    "UNDERSCORE": "'_'",
+    "ELLIPSIS": "'...'",
+    "ARROW": "'->'",
+    "LESSTHAN": "'<'",
+    "MORETHAN": "'>'",
+    "TILDE": "'~'",
+    "VBAR": "'|'",
+    "STAR": "'*'",
+    "MINUS": "'-'",
+    "SEMICOLON": "';'",
+    "DOT": "'.'",
     "$END": "the end of the file",
 }
 _MANY = 4
@@ -85,6 +99,8 @@ def _expected(details: Any) -> str | None:
     names: set[str] = set(getattr(details, "accepts", None) or getattr(details, "expected", None) or ())
     if len(names) > _MANY:
         return None
+    if "DOMAIN_OPERATOR" in names:
+        names.discard("CAPITAL")  # an operator is either
     words = sorted({_WORDS.get(n, f"'{n.lower()}'") for n in names if not n.startswith("__")})
     return f"expected {' or '.join(words)}" if words else None
 
