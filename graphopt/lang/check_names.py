@@ -102,6 +102,8 @@ class _Names:
                     self._type(part)
                 elif isinstance(part, t.Variable) and (part.type is not None or part.is_const):
                     self.read.setdefault(part.name, part.span)  # it is there for what it says of the tensor
+                elif isinstance(part, t.NodePattern) and part.rest is not None:
+                    self.read.setdefault(part.rest, part.span)  # that these are spent is checked on its own
 
     def _bind(self, name: str, meaning: str, span: Span) -> None:
         """A name may stand at several places of a pattern: then they must be the same."""
