@@ -34,7 +34,8 @@ def check_operators(rule: t.Rule, found: Diagnostics) -> None:
     low, high = opset_bounds(rule.opset)
     if rule.opset is not None and low > high:
         newest = f"the newest opset that the installed onnx knows is {NEWEST_OPSET['']}"
-        found.add("GR051", "the opset range is empty", rule.opset.span, newest)
+        is_later = rule.opset.low is not None and rule.opset.low > NEWEST_OPSET[""]
+        found.add("GR051", "the opset range is empty", rule.opset.span, newest if is_later else None)
         return
     for match in rule.matches:
         for part in walk(match.pattern):

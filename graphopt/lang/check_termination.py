@@ -29,7 +29,7 @@ def check_termination(rule: t.Rule, found: Diagnostics) -> None:
         if after >= before:
             found.add(
                 "GR042",
-                f"{rule.name} does not shrink: {_nodes(before)} match and {_nodes(after)} come out",
+                f"{rule.name} does not shrink: it takes out {_nodes(before)} and puts in {_nodes(after)}",
                 rule.name_span,
                 "say 'order lower' if the root's operator disappears, or 'order once'",
             )

@@ -152,11 +152,12 @@ def _rebuilds(other: t.Rule, rule: t.Rule) -> bool:
 
 def _tell_cycle(path: list[t.Rule], found: Diagnostics) -> None:
     first, *others = path
-    names = " and ".join([", ".join(r.name for r in others[:-1]), others[-1].name]) if others[1:] else others[0].name
+    names = f"{', '.join(r.name for r in others[:-1])} and {others[-1].name}" if others[1:] else others[0].name
+    verb = "bring" if others[1:] else "brings"
     operators = ", ".join(sorted(split_operator(o)[1] for o in heads(first)))
     found.add(
         "GR044",
-        f"{first.name} lowers {operators}, and {names} of the same phase brings it back",
+        f"{first.name} lowers {operators}, and {names} of the same phase {verb} it back",
         first.name_span,
         "leave one of them out, or move it to another phase",
         (others[-1].name_span, f"{operators} comes back here"),

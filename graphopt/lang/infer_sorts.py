@@ -64,7 +64,8 @@ class Inference:
     def absent(self, expression: t.Expression) -> Sort:
         """The error of an operand that may not be there."""
         text = expression.name if isinstance(expression, t.Name) else "this"
-        return self.refuse("GR037", f"{text} may be absent here", expression.span, "say what it is then: a ?? b")
+        help_line = f"say what it is then: {text} ?? ..."
+        return self.refuse("GR037", f"{text} may be absent here", expression.span, help_line)
 
     def not_constant(self, expression: t.Expression) -> Sort:
         """The error of a tensor that is wanted while compiling."""
