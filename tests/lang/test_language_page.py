@@ -1,0 +1,123 @@
+"""docs/language.md: its rules are read, its graphs become what it says, and its tables tell the truth."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from graphopt.lang.check import ORDERS, PHASES, check
+from graphopt.lang.diagnostics import RuleError
+from graphopt.lang.evaluate import compile_expression
+from graphopt.lang.functions import FUNCTIONS
+from graphopt.lang.parse import parse
+from graphopt.lang.values import equal
+from graphopt.parity.contract import KINDS
+from tests.lang.documents import Block, blocks_of, table_of
+from tests.rules.case import Case, Variant, parse_cases, variants_of
+from tests.rules.oracle import assert_same_results
+from tests.rules.rewriting import rewrite
+from tests.rules.structure import structure
+from tests.rules.weights import samples
+
+PATH = "docs/language.md"
+BLOCKS = blocks_of(PATH)
+RULES = [b for b in BLOCKS if b.info == "rules"]
+
+
+def rules_before(block: Block) -> Block:
+    """The rules that a graph of the page is about: the last ones above it."""
+    return max((b for b in RULES if b.line < block.line), key=lambda b: b.line)
+
+
+CASES: list[tuple[Block, Case]] = [
+    (rules_before(block), case)
+    for block in BLOCKS
+    if block.info == "graph"
+    for case in parse_cases(block.text, "language.md")
+]
+VARIANTS = [(rules, variant) for rules, case in CASES for variant in variants_of(case)]
+
+
+def test_every_block_is_of_a_kind_that_is_tested():
+    assert {b.info for b in BLOCKS} == {"rules", "graph", "rules refused", "text"}
+
+
+@pytest.mark.parametrize("block", RULES, ids=str)
+def test_rules_are_read(block: Block):
+    file = parse(block.text, "language.md")
+    check([file])
+    assert file.rules
+
+
+@pytest.mark.parametrize(("block", "variant"), VARIANTS, ids=str)
+def test_graphs_become_what_the_page_says(block: Block, variant: Variant):
+    rules = parse(block.text, "language.md").rules
+    before = variant.model
+    after = rewrite(before, rules)
+    assert structure(after.model) == structure(variant.case.expected(variant.opset, variant.dtype))
+    assert len(after.firings) == variant.case.firings
+    assert_same_results(before, after.model, samples(before), "real")
+
+
+def test_refused_rules_are_refused_in_these_words():
+    refused = [b for b in BLOCKS if b.info == "rules refused"]
+    words = [b for b in BLOCKS if b.info == "text"]
+    assert len(refused) == len(words) > 0
+    for rules, text in zip(refused, words, strict=True):
+        with pytest.raises(RuleError) as caught:
+            check([parse(rules.text, "my.rules")])
+        assert f"{caught.value}\n" == text.text
+
+
+# --- tables ---
+
+
+def wrapped(statement: str, rewrite_line: str = "y = test::Made(x)") -> str:
+    return f'rule r:\n"A rule."\norder once\nmatch:\n{statement}\nrewrite:\n{rewrite_line}\n'
+
+
+@pytest.mark.parametrize("row", table_of(PATH, "Input"), ids=lambda row: row[0])
+def test_inputs(row: tuple[str, ...]):
+    parse(wrapped(f"y = test::Op({row[0]})"))
+
+
+@pytest.mark.parametrize("row", table_of(PATH, "Attribute"), ids=lambda row: row[0])
+def test_attributes(row: tuple[str, ...]):
+    parse(wrapped(f"y = test::Op(x, {row[0]})"))
+
+
+@pytest.mark.parametrize("row", table_of(PATH, "Dims"), ids=lambda row: row[0])
+def test_dims(row: tuple[str, ...]):
+    parse(wrapped(f"y = test::Op(x: _[{row[0]}])"))
+
+
+@pytest.mark.parametrize("row", table_of(PATH, "Expression"), ids=lambda row: row[0])
+def test_expressions(row: tuple[str, ...]):
+    left, right = (compile_expression(_expression(text))({}) for text in row)
+    assert equal(left, right) is True
+
+
+def _expression(text: str):
+    (rule,) = parse(f'rule r:\n"A rule."\nwhere:\n{text}\n').rules
+    return rule.where[0]
+
+
+def words_of(first_column: str) -> list[str]:
+    """The second words of a table's entries: `order once` tells of `once`."""
+    return [re.split(r"[ (]", row[0])[1] for row in table_of(PATH, first_column)]
+
+
+def test_every_word_of_the_language_has_its_line():
+    assert words_of("Order") == list(ORDERS)
+    assert words_of("Contract") == list(KINDS)
+    assert [row[0] for row in table_of(PATH, "Section")] == ["match:", "let:", "where:", "when:", "rewrite:"]
+    phases = next(row[1] for row in table_of(PATH, "Statement") if row[0].startswith("phase"))
+    assert set(PHASES) <= set(re.findall(r"[a-z]+", phases))
+
+
+def test_every_function_has_its_line():
+    listed = {row[0]: row[1] for row in table_of(PATH, "Function")}
+    assert listed == {
+        "; ".join(map(str, f.signatures)): f.doc for f in FUNCTIONS.values() if f.origin.startswith("graphopt.")
+    }
