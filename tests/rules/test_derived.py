@@ -8,7 +8,11 @@ import onnx
 import pytest
 
 from graphopt.graph.load import from_proto
+from graphopt.graph.save import to_proto
+from graphopt.graph.validate import validate
 from graphopt.lang import tree
+from graphopt.rewrite.engine import Engine
+from graphopt.rewrite.journal import Journal
 from graphopt.rewrite.rule import CompiledRule, applies_to
 from tests.rules.case import Variant, variants_of
 from tests.rules.derived import (
@@ -85,6 +89,18 @@ def test_weights_that_the_caller_overrides(variant: Variant):
     asked = without_defaults(model)
     if all(i.data_type == onnx.TensorProto.FLOAT for i in variant.model.graph.initializer):
         assert_same_results(asked, without_defaults(after.model), samples(asked), rule.equal)
+
+
+@pytest.mark.parametrize("variant", [v for v in FIRING if v.opset <= 9], ids=str)
+def test_weights_that_an_old_format_lists_as_inputs(variant: Variant):
+    """IR version 3 demands the listing, so that it says nothing about overriding."""
+    rule = RULES[variant.case.rule]
+    proto = overridable(variant.model)
+    proto.ir_version = 3
+    model = from_proto(proto)
+    assert Engine([rule], model, {}).run(Journal(), "test") == variant.case.firings
+    validate(model)
+    _same_results(variant.model, to_proto(model), rule)
 
 
 def _loosened(pattern: tree.NodePattern, attribute: tree.AttributePattern) -> tree.NodePattern:
