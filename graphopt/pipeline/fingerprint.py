@@ -48,13 +48,14 @@ class Fingerprint:
         self._tensors += [v.initializer for v in graph.initializers if v.initializer is not None]
         declared = [v.declared.SerializeToString(deterministic=True) for v in graph.inputs if v.declared is not None]
         held = (_names(graph.inputs), _names(graph.outputs), _names(list(graph.initializers)))
-        return (graph.name, tuple(graph.metadata.items()), tuple(declared), *held)
+        return (graph.name, graph.doc_string, tuple(graph.metadata.items()), tuple(declared), *held)
 
     def _node(self, node: Node) -> tuple[Any, ...]:
         attributes = tuple([self._attribute(a) for a in node.attributes.values()]) if node.attributes else ()
         metadata = tuple(node.metadata.items()) if node.metadata else ()
         names = (_names(node.inputs), _names(node.outputs))
-        return (node.domain, node.op_type, node.overload, node.name, *names, attributes, metadata)
+        said = (node.domain, node.op_type, node.overload, node.name, node.doc_string)
+        return (*said, *names, attributes, metadata)
 
     def _attribute(self, attribute: Attribute) -> tuple[Any, ...]:
         if attribute.is_graph:
