@@ -7,10 +7,12 @@ from collections.abc import Iterable, Sequence
 from graphopt.errors import did_you_mean
 from graphopt.graph.dtypes import DType
 from graphopt.lang import tree as t
+from graphopt.lang.check_axes import check_axes
 from graphopt.lang.check_names import check_names
 from graphopt.lang.check_operators import check_operators
 from graphopt.lang.check_opsets import check_opsets
 from graphopt.lang.check_outputs import check_outputs
+from graphopt.lang.check_prune import check_prunes
 from graphopt.lang.check_sorts import check_sorts
 from graphopt.lang.check_targets import check_targets
 from graphopt.lang.check_termination import check_termination
@@ -40,6 +42,10 @@ def check(files: Iterable[t.RuleFile]) -> None:
 def find_errors(files: Iterable[t.RuleFile], targets: Sequence[TargetFacts] = ()) -> list[Diagnostic]:
     """Every error of every file, in no particular order; `targets` are those that a legalizing rule may be for."""
     found = Diagnostics()
+    files = tuple(files)
+    axes = [a for file in files for a in file.axes]
+    check_axes(axes, found)
+    check_prunes([p for file in files for p in file.prunes], axes, found)
     sound: list[t.Rule] = []
     first: dict[str, t.Rule] = {}
     for rule in (rule for file in files for rule in file.rules):
@@ -61,11 +67,15 @@ def find_errors(files: Iterable[t.RuleFile], targets: Sequence[TargetFacts] = ()
 
 
 def _check_rule(rule: t.Rule, targets: Sequence[TargetFacts], found: Diagnostics) -> None:
+    before = len(found.found)
+    for generic in rule.generics:
+        _check_generic(generic, found)
+    makes_sense = len(found.found) == before
     _check_words(rule, found)
     for name, parts in (("match:", rule.matches), ("rewrite:", rule.rewrites)):
         if not parts:
             found.add("GR003", f"the rule {rule.name} has no {name} section", rule.name_span)
-    if not rule.matches or not rule.rewrites:
+    if not rule.matches or not rule.rewrites or not makes_sense:
         return
     before = len(found.found)
     for look in (check_names, check_outputs, check_operators, check_sorts):
@@ -78,20 +88,20 @@ def _check_rule(rule: t.Rule, targets: Sequence[TargetFacts], found: Diagnostics
 
 
 def _check_words(rule: t.Rule, found: Diagnostics) -> None:
-    for what, word, known in (
-        ("phase", rule.phase, PHASES),
-        ("contract", rule.equal, CONTRACTS),
-        ("order", rule.order, ORDERS),
+    lines = {part.kind: part.span for part in rule.parts if isinstance(part, t.Line)}
+    for kind, what, word, known in (
+        ("phase", "phase", rule.phase, PHASES),
+        ("equal", "contract", rule.equal, CONTRACTS),
+        ("order", "order", rule.order, ORDERS),
     ):
         if word not in known:
             help_line = did_you_mean(word, known) or f"one of {', '.join(known)}"
-            found.add("GR004", f"there is no {what} {word}", rule.name_span, help_line)
+            found.add("GR004", f"there is no {what} {word}", lines.get(kind, rule.name_span), help_line)
     if (rule.equal == "approx") != (rule.error is not None):
-        found.add("GR004", "approx needs an error bound, and nothing else has one", rule.name_span, "approx(1e-3)")
+        span = lines.get("equal", rule.name_span)
+        found.add("GR004", "approx needs an error bound, and nothing else has one", span, "approx(1e-3)")
     if not rule.doc:
         found.add("GR005", f"the rule {rule.name} says nothing of itself", rule.name_span, 'begin with "a sentence."')
-    for generic in rule.generics:
-        _check_generic(generic, found)
 
 
 def _check_generic(generic: t.Generic, found: Diagnostics) -> None:

@@ -194,8 +194,11 @@ class _Names:
     # --- at the end ---
 
     def _unused(self) -> None:
-        for name, (_, span) in self.bound.items():
-            if name not in self.read and name not in self.targets and name not in RESERVED:
+        """Dims are left alone: their names may be for whoever reads the rule. Captured attributes must be spent, which
+        is another error."""
+        left_alone = ("a dim", "a list of dims", "captured attributes")
+        for name, (meaning, span) in self.bound.items():
+            if meaning not in left_alone and not (name in self.read or name in self.targets or name in RESERVED):
                 self.found.add("GR021", f"{name} is bound and never read", span, "write _ where nothing is read")
 
     def _alternatives(self) -> None:

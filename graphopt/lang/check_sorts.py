@@ -7,6 +7,7 @@ from graphopt.lang import tree as t
 from graphopt.lang.attribute_sorts import attribute_sort
 from graphopt.lang.check_operators import operators_of
 from graphopt.lang.diagnostics import Diagnostics
+from graphopt.lang.infer_nodes import NodeSorts
 from graphopt.lang.infer_sorts import Inference
 from graphopt.lang.names import names_in, walk
 from graphopt.lang.sort_rules import Facts, facts_of
@@ -28,7 +29,7 @@ from graphopt.lang.sorts import (
 
 def check_sorts(rule: t.Rule, found: Diagnostics) -> None:
     """Conditions are conditions, arguments fit their functions, nodes are made of tensors and attributes."""
-    inference = Inference(rule, bound_sorts(rule), found)
+    inference = Inference(bound_sorts(rule), found)
     early = _needed_by_conditions(rule)
     for let in rule.lets:
         if let.name in early:
@@ -40,8 +41,9 @@ def check_sorts(rule: t.Rule, found: Diagnostics) -> None:
     for let in rule.lets:
         if let.name not in early:
             inference.sorts[let.name] = inference.infer(let.value, present)
+    nodes = NodeSorts(rule, inference)
     for rewrite in rule.rewrites:
-        inference.rewrite(rewrite, present)
+        nodes.check_rewrite(rewrite, present)
 
 
 def _needed_by_conditions(rule: t.Rule) -> set[str]:

@@ -3,28 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from graphopt.graph.attributes import Kind
 from graphopt.lang import tree as t
 from graphopt.lang.attribute_sorts import attribute_sort
 from graphopt.lang.check_operators import operators_of
+from graphopt.lang.infer_sorts import Inference
 from graphopt.lang.sort_rules import Facts, facts_of
 from graphopt.lang.sorts import CONST, DTYPE, FLOAT, INT, NONE, TENSOR, Sort, fits, list_of
 from graphopt.lang.versions import Formal, newest_within
-
-if TYPE_CHECKING:
-    from graphopt.lang.infer_sorts import Inference
 
 
 class NodeSorts:
     """Checks the nodes of one rule's rewrites."""
 
-    def __init__(self, inference: Inference) -> None:
+    def __init__(self, rule: t.Rule, inference: Inference) -> None:
+        self.rule = rule
         self.inference = inference
 
     def check_rewrite(self, rewrite: t.Rewrite, facts: Facts) -> None:
-        """The value of a rewrite must be a value of the graph: a node, something matched, or a choice of these."""
+        """The value of a rewrite must be a value of the graph: a node, something matched, or a choice of these.
+
+        The names that it binds are known from then on."""
         for value, known in _branches(rewrite.value, facts, self.inference):
             if isinstance(value, t.NodeCall):
                 self._node(value, known)
@@ -33,6 +33,7 @@ class NodeSorts:
                 self.inference.refuse("GR015", message, value.span)
             else:
                 self._result(value, known)
+        self.inference.sorts.update((name, TENSOR) for name in rewrite.targets if name is not None)
 
     def _result(self, value: t.Expression, facts: Facts) -> None:
         sort = self.inference.infer(value, facts)
@@ -49,19 +50,19 @@ class NodeSorts:
     def _is_value(self, value: t.Expression) -> bool:
         """Whether an expression stands for something that is in the graph."""
         if isinstance(value, t.Name):
-            return value.name not in {let.name for let in self.inference.rule.lets}
+            return value.name not in {let.name for let in self.rule.lets}
         if isinstance(value, t.Index):  # of the inputs that `*xs` has bound
             return self._is_value(value.of)
         return isinstance(value, t.Operation) and value.sign == "??" and all(self._is_value(o) for o in value.operands)
 
     def _node(self, node: t.NodeCall, facts: Facts) -> None:
-        operators = operators_of(node.operator, self.inference.rule)
+        operators = operators_of(node.operator, self.rule)
         for position, argument in enumerate(node.arguments):
             for value, known in _branches(argument, facts, self.inference):
                 if isinstance(value, t.NodeCall):
                     self._node(value, known)
                 else:
-                    self._input(value, known, [_formal(o, position, self.inference.rule) for o in operators])
+                    self._input(value, known, [_formal(o, position, self.rule) for o in operators])
         for name, value, _ in node.attributes:
             self._attribute(name, value, facts, operators)
 
@@ -75,8 +76,8 @@ class NodeSorts:
     def _attribute(self, name: str, value: t.Expression, facts: Facts, operators: tuple[str, ...]) -> None:
         sort = self.inference.infer(value, facts)
         for operator in operators:
-            wanted = attribute_sort(operator, name, self.inference.rule.opset)
-            version = newest_within(operator, self.inference.rule.opset)
+            wanted = attribute_sort(operator, name, self.rule.opset)
+            version = newest_within(operator, self.rule.opset)
             declared = version.attributes.get(name) if version is not None else None
             if sort.may_be_absent and declared is not None and declared.is_required:
                 self.inference.absent(value)

@@ -1,8 +1,8 @@
-"""The sort of each expression of one rule; errors point at the part that does not fit."""
+"""The sort of each expression; errors point at the part that does not fit."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from graphopt.errors import did_you_mean
@@ -10,7 +10,6 @@ from graphopt.lang import sort_rules, target
 from graphopt.lang import tree as t
 from graphopt.lang.diagnostics import Diagnostics
 from graphopt.lang.functions import FUNCTIONS, Function
-from graphopt.lang.infer_nodes import NodeSorts
 from graphopt.lang.signatures import Parameter, Signature
 from graphopt.lang.sort_rules import Facts, facts_of
 from graphopt.lang.sorts import (
@@ -40,22 +39,16 @@ MEMBERS = {"rank": INT, "shape": INTS, "dtype": DTYPE, "size": INT}
 class Inference:
     """Sorts by name, growing as lets and rewrites are read."""
 
-    def __init__(self, rule: t.Rule, sorts: dict[str, Sort], found: Diagnostics) -> None:
-        self.rule = rule
+    def __init__(
+        self, sorts: dict[str, Sort], found: Diagnostics, functions: Mapping[str, Function] = FUNCTIONS
+    ) -> None:
         self.sorts = sorts
         self.found = found
-        self.nodes = NodeSorts(self)
+        self.functions = functions
 
     def infer(self, expression: t.Expression, facts: Facts) -> Sort:
         """The sort of an expression, where `facts` hold; `any` after an error, so that it is told once."""
         return _RULES[type(expression)](self, expression, facts)
-
-    def rewrite(self, rewrite: t.Rewrite, facts: Facts) -> None:
-        """Check what a rewrite makes, and learn the names that it binds."""
-        self.nodes.check_rewrite(rewrite, facts)
-        for name in rewrite.targets:
-            if name is not None:
-                self.sorts[name] = TENSOR
 
     def refuse(self, code: str, message: str, span: Span, help: str | None = None) -> Sort:
         self.found.add(code, message, span, help)
@@ -235,7 +228,7 @@ class Inference:
     def call(self, expression: t.Call, facts: Facts) -> Sort:
         sorts = [self.infer(a, facts) for a in expression.arguments]
         named = [(name, value, self.infer(value, facts)) for name, value in expression.keywords]
-        function = FUNCTIONS.get(expression.function)
+        function = self.functions.get(expression.function)
         if function is None:
             return ANY
         fitting = [s for s in function.signatures if s.accepts_count(len(sorts) + len(named))]

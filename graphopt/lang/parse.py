@@ -5,17 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from functools import cache
-from importlib import resources
 from typing import Any, cast
 
 from lark import Lark, Token, Tree
 from lark.exceptions import UnexpectedInput
+from lark.lark import PostLex
 
 from graphopt.lang.build import build_file
 from graphopt.lang.diagnostics import Diagnostic, RuleError
 from graphopt.lang.source import Source
 from graphopt.lang.syntax import Branch, Reader, branches
 from graphopt.lang.syntax_error import TooDeep, syntax_error, too_deep
+from graphopt.lang.tables import load_parser
 from graphopt.lang.tree import RuleFile
 
 
@@ -82,11 +83,10 @@ def _statements(source: Source) -> Iterator[tuple[str, Reader]]:
 
 @cache
 def _parser() -> Lark:
-    grammar = resources.files("graphopt.lang").joinpath("grammar.lark").read_text(encoding="utf-8")
-    return Lark(grammar, parser="lalr", postlex=_Brackets(), keep_all_tokens=True, maybe_placeholders=False)
+    return load_parser(Brackets())
 
 
-class _Brackets:
+class Brackets(PostLex):
     """Brackets suspend line ends, and lines of nothing but comments do not count."""
 
     always_accept = ("_NL",)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
+from functools import cache
 from importlib import resources
 from importlib.metadata import entry_points
-from importlib.resources.abc import Traversable
 from pathlib import Path
 
 from graphopt.errors import UsageError, did_you_mean
 from graphopt.lang import tree
-from graphopt.lang.check import check
-from graphopt.lang.parse import parse
+from graphopt.lang.files import RuleFiles
+from graphopt.lang.target import TargetFacts
 
 ENTRY_POINTS = "graphopt.rules"
 
@@ -27,9 +27,7 @@ def load_rules(extra: Sequence[Path] = (), skip: Sequence[str] = ()) -> tuple[tr
         RuleError: the errors of all files.
         UsageError: a file cannot be read, or a rule to skip does not exist.
     """
-    files = [*shipped_files(), *_offered_files(), *(f for path in extra for f in user_files(path))]
-    check(files)
-    rules = [rule for file in files for rule in file.rules]
+    rules = load_files(extra).rules
     names = {rule.name for rule in rules}
     for name in skip:
         if name not in names:
@@ -37,40 +35,52 @@ def load_rules(extra: Sequence[Path] = (), skip: Sequence[str] = ()) -> tuple[tr
     return tuple(rule for rule in rules if rule.name not in skip)
 
 
-def shipped_files() -> list[tree.RuleFile]:
-    """The rule files that come with graphopt."""
-    return list(_parse_all(resources.files("graphopt.rules"), ""))
-
-
-def _offered_files() -> Iterator[tree.RuleFile]:
-    for entry in sorted(entry_points(group=ENTRY_POINTS), key=lambda e: e.name):
-        yield from _parse_all(resources.files(entry.value), f"{entry.name}/")
-
-
-def _parse_all(folder: Traversable, prefix: str) -> Iterator[tree.RuleFile]:
-    for item in sorted(folder.iterdir(), key=lambda i: i.name):
-        if item.is_dir():
-            yield from _parse_all(item, f"{prefix}{item.name}/")
-        elif item.name.endswith(".rules"):
-            yield parse(item.read_text(encoding="utf-8"), f"{prefix}{item.name}")
-
-
-def user_files(path: Path) -> Iterator[tree.RuleFile]:
-    """The rule file at a path, or all of a folder.
+def load_files(extra: Sequence[Path] = ()) -> RuleFiles:
+    """All rule files of a run, checked together: `axes` and `prune` declarations are in them as well.
 
     Raises:
-        UsageError: there is nothing to read.
-        RuleError: a file is not of the language.
+        RuleError: the errors of all files.
+        UsageError: a file cannot be read.
     """
-    paths: Iterable[Path] = sorted(path.rglob("*.rules")) if path.is_dir() else [path]
-    found = False
-    for file in paths:
-        found = True
+    files = installed_files()
+    for path in extra:
+        files.add_path(path)
+    files.check(known_targets)
+    return files
+
+
+def installed_files() -> RuleFiles:
+    """The rule files that come with graphopt and with installed packages, not checked yet."""
+    files = RuleFiles()
+    files.add_package(resources.files("graphopt.rules"))
+    for entry in sorted(entry_points(group=ENTRY_POINTS), key=lambda e: e.name):
         try:
-            text = file.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "it is not text"
-            raise UsageError(f"cannot read the rule file {file}: {reason}") from None
-        yield parse(text, str(file))
-    if not found:
-        raise UsageError(f"the folder {path} holds no .rules files")
+            folder = resources.files(entry.value)
+        except ImportError as error:
+            raise UsageError(
+                f"the rules {entry.name} of an installed package cannot be read: {error}",
+                help=f"install the package {entry.value} anew, or remove it",
+            ) from None
+        files.add_package(folder, f"{entry.name}/")
+    return files
+
+
+def shipped_files() -> list[tree.RuleFile]:
+    """The rule files that come with graphopt."""
+    files = RuleFiles()
+    files.add_package(resources.files("graphopt.rules"))
+    return files.files
+
+
+@cache
+def known_targets() -> tuple[TargetFacts, ...]:
+    """What rules may ask of the targets of our own backends."""
+    from graphopt.graph.dtypes import DType
+    from graphopt.targets import load, names
+
+    found: list[TargetFacts] = []
+    for name in names():
+        target = load(name)
+        dtypes = frozenset(DType[d] for d in target.weight_dtypes) or frozenset(DType)
+        found.append(TargetFacts(name, frozenset(target.lacks_operators), dtypes=dtypes))
+    return tuple(found)

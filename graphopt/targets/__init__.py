@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from graphopt.targets.load import Capability, Plan, Target, load
+from graphopt.targets.load import Capability, Plan, Target, load, names
 
-__all__ = ["Capability", "Plan", "Target", "load"]
+__all__ = ["Capability", "Plan", "Target", "load", "names"]

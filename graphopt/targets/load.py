@@ -63,6 +63,7 @@ class Target(_Strict):
         max_rank: largest number of dimensions of a tensor; None: no limit known.
         io_dtypes: element types of inputs and outputs; empty: not limited here.
         weight_dtypes: element types of weights; empty: not limited here.
+        lacks_operators: operators of the standard that it cannot run; empty: none is known.
         plan: how its engine files begin; None: not known.
         capabilities: by name; empty: the target builds for the GPU at hand, or for none.
     """
@@ -74,6 +75,7 @@ class Target(_Strict):
     max_rank: int | None = None
     io_dtypes: tuple[str, ...] = ()
     weight_dtypes: tuple[str, ...] = ()
+    lacks_operators: tuple[str, ...] = ()
     plan: Plan | None = None
     capabilities: dict[str, Capability] = {}
 
@@ -89,3 +91,8 @@ def load(name: str) -> Target:
     """
     text = files("graphopt.targets").joinpath(f"{name}.toml").read_text("utf-8")
     return Target.model_validate({"name": name, **tomllib.loads(text)})
+
+
+def names() -> list[str]:
+    """The targets of our own backends."""
+    return sorted(f.name.removesuffix(".toml") for f in files("graphopt.targets").iterdir() if f.name.endswith(".toml"))

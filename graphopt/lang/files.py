@@ -1,0 +1,115 @@
+"""Reading rule files together, with those that they use; all their errors are told at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from importlib.resources.abc import Traversable
+from pathlib import Path
+
+from graphopt.errors import UsageError, did_you_mean
+from graphopt.lang import tree as t
+from graphopt.lang.check import find_errors
+from graphopt.lang.diagnostics import Diagnostic, RuleError
+from graphopt.lang.parse import parse_leniently
+from graphopt.lang.target import TargetFacts
+
+SUFFIX = ".rules"
+
+
+class RuleFiles:
+    """Rule files as they are read, each once, those that a file uses before itself."""
+
+    def __init__(self) -> None:
+        self.files: list[t.RuleFile] = []
+        self._errors: list[Diagnostic] = []
+        self._seen: set[Path] = set()
+
+    def add_package(self, folder: Traversable, prefix: str = "") -> None:
+        """All files of a package's folder and those below it; what they use is among them."""
+        for item in sorted(folder.iterdir(), key=lambda i: i.name):
+            if item.is_dir():
+                self.add_package(item, f"{prefix}{item.name}/")
+            elif item.name.endswith(SUFFIX):
+                if isinstance(item, Path):
+                    self._seen.add(item.resolve())
+                self._add_text(item.read_text(encoding="utf-8"), f"{prefix}{item.name}")
+
+    def add_path(self, path: Path) -> None:
+        """The rule file at a path, or all of a folder and those below it.
+
+        Raises:
+            UsageError: there is nothing to read.
+        """
+        paths = sorted(path.rglob(f"*{SUFFIX}")) if path.is_dir() else [path]
+        if not paths:
+            raise UsageError(f"the folder {path} holds no {SUFFIX} files")
+        for file in paths:
+            if file.resolve() not in self._seen:
+                self._add_file(file, path if path.is_dir() else path.parent)
+
+    def find_errors(self, targets: Callable[[], Sequence[TargetFacts]] = tuple) -> list[Diagnostic]:
+        """Everything that is wrong with the files, in themselves and together; `targets` gives those that
+        legalizing rules can be for, and is asked only where there are such rules."""
+        is_asked = any(rule.phase == "legalize" for file in self.files for rule in file.rules)
+        return [*self._errors, *find_errors(self.files, targets() if is_asked else ())]
+
+    def check(self, targets: Callable[[], Sequence[TargetFacts]] = tuple) -> None:
+        """
+        Raises:
+            RuleError: something is wrong with the files.
+        """
+        errors = self.find_errors(targets)
+        if errors:
+            raise RuleError(errors)
+
+    @property
+    def rules(self) -> list[t.Rule]:
+        return [rule for file in self.files for rule in file.rules]
+
+    def _add_file(self, path: Path, root: Path) -> None:
+        self._seen.add(path.resolve())
+        file, errors = parse_leniently(read_text(path), str(path))
+        for use in file.uses:
+            self._add_used(use, path, root)
+        self.files.append(file)
+        self._errors.extend(errors)
+
+    def _add_text(self, text: str, name: str) -> None:
+        file, errors = parse_leniently(text, name)
+        self.files.append(file)
+        self._errors.extend(errors)
+
+    def _add_used(self, use: t.Use, path: Path, root: Path) -> None:
+        """A file that another one uses: it must lie in the folder that was asked for, or below it, so that a rule
+        file that came from elsewhere cannot reach out."""
+        target = path.parent / use.path
+        try:
+            resolved, exists = target.resolve(), target.is_file()
+        except (OSError, ValueError):
+            self._refuse(use, f"{use.path[:80]!r} is no name of a file", None)
+            return
+        if not resolved.is_relative_to(root.resolve()):
+            self._refuse(use, f"{use.path} lies outside of the folder {root}", "copy the file into the folder")
+        elif not use.path.endswith(SUFFIX):
+            self._refuse(use, f"{use.path} is no rule file", f"the name of a rule file ends in {SUFFIX}")
+        elif not exists:
+            near = sorted(str(f.relative_to(path.parent)) for f in path.parent.rglob(f"*{SUFFIX}"))
+            self._refuse(use, f"there is no file {use.path}", did_you_mean(use.path, near))
+        elif resolved not in self._seen:
+            self._add_file(target, root)
+
+    def _refuse(self, use: t.Use, message: str, help: str | None) -> None:
+        self._errors.append(Diagnostic("GR008", message, use.span, help))
+
+
+def read_text(path: Path) -> str:
+    """The text of a rule file; a mark of its encoding at the start does not count.
+
+    Raises:
+        UsageError: it cannot be read, or is no text.
+    """
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not text"
+        raise UsageError(f"cannot read the rule file {path}: {reason}") from None
