@@ -89,12 +89,12 @@ class RuleFiles:
             self._refuse(use, f"{use.path[:80]!r} is no name of a file", None)
             return
         if not resolved.is_relative_to(root.resolve()):
-            self._refuse(use, f"{use.path} lies outside of the folder {root}", "copy the file into the folder")
+            self._refuse(use, f"{use.path!r} lies outside of the folder {root}", "copy the file into the folder")
         elif not use.path.endswith(SUFFIX):
-            self._refuse(use, f"{use.path} is no rule file", f"the name of a rule file ends in {SUFFIX}")
+            self._refuse(use, f"{use.path!r} is no rule file", f"the name of a rule file ends in {SUFFIX}")
         elif not exists:
             near = sorted(str(f.relative_to(path.parent)) for f in path.parent.rglob(f"*{SUFFIX}"))
-            self._refuse(use, f"there is no file {use.path}", did_you_mean(use.path, near))
+            self._refuse(use, f"there is no file {use.path!r}", did_you_mean(use.path, near))
         elif resolved not in self._seen:
             self._add_file(target, root)
 
