@@ -17,11 +17,12 @@ def accepted(path: Path) -> str:
     text = path.read_text(encoding="utf-8")
     lines = text.splitlines(keepends=True)
     body = "".join(lines[len(expected_errors(path).splitlines()) :]).lstrip("\n")
-    with tempfile.TemporaryDirectory() as folder:
-        copy = Path(folder) / path.name
+    with tempfile.TemporaryDirectory() as outer:
+        copy, folder = Path(outer) / path.name, Path(outer) / "parts"
+        folder.mkdir()
         copy.write_text(text, encoding="utf-8")
         for _ in range(len(lines)):
-            comment = "".join(f"# {line}".rstrip() + "\n" for line in errors_of(copy).splitlines())
+            comment = "".join(f"# {line}".rstrip() + "\n" for line in errors_of(copy, folder).splitlines())
             if copy.read_text(encoding="utf-8") == f"{comment}\n{body}":
                 break
             copy.write_text(f"{comment}\n{body}", encoding="utf-8")

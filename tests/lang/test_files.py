@@ -2,7 +2,7 @@
 
 Each file in pass/ is read and checked without an error, and can be compiled for every opset. Each file in fail/ begins
 with a comment that holds the exact text of its errors. A file may consist of several, divided by lines `--- NAME`: they
-are checked together, as the files of one run are.
+are read from a folder, as the files of one run are.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ import pytest
 
 from graphopt.graph.schemas import NEWEST_OPSET
 from graphopt.lang import tree
-from graphopt.lang.check import check, find_errors
-from graphopt.lang.diagnostics import RuleError
-from graphopt.lang.parse import parse
+from graphopt.lang.check import find_errors
+from graphopt.lang.diagnostics import Diagnostic, RuleError
+from graphopt.lang.files import RuleFiles
+from graphopt.lang.parse import parse_leniently
 from graphopt.lang.target import TargetFacts
 from graphopt.rewrite.rule import CompiledRule, applies_to, expand_operators, root_statements
 from tests.lang.codes import CODES
@@ -30,13 +31,18 @@ TARGETS = [TargetFacts("toy", lacks=frozenset({"HardSwish", "Gelu"}))]
 CODE = re.compile(r"error (GR\d{3}):")
 
 
-def read(path: Path) -> list[tree.RuleFile]:
-    """The rule files that one file of a test holds; what does not parse raises."""
+def read(path: Path, folder: Path) -> tuple[list[tree.RuleFile], list[Diagnostic]]:
+    """The rule files that one file of a test holds, and everything that is wrong with them."""
     text = path.read_text(encoding="utf-8")
     _, *others = re.split(r"^--- (\S+)\n", text, flags=re.MULTILINE)
     if not others:
-        return [parse(text, path.name)]
-    return [parse(part, name) for name, part in zip(others[::2], others[1::2], strict=True)]
+        file, errors = parse_leniently(text, path.name)
+        return [file], [*errors, *find_errors([file], TARGETS)]
+    for name, part in zip(others[::2], others[1::2], strict=True):
+        (folder / name).write_text(part, encoding="utf-8")
+    files = RuleFiles()
+    files.add_path(folder)
+    return files.files, files.find_errors(lambda: TARGETS)
 
 
 def expected_errors(path: Path) -> str:
@@ -49,18 +55,17 @@ def expected_errors(path: Path) -> str:
     return "\n".join(lines)
 
 
-def errors_of(path: Path) -> str:
-    try:
-        found = RuleError(find_errors(read(path), TARGETS))
-    except RuleError as syntax_errors:
-        found = syntax_errors
-    return "\n".join(line.rstrip() for line in str(found).splitlines())
+def errors_of(path: Path, folder: Path) -> str:
+    """The text of the errors, places in the folder without it."""
+    _, errors = read(path, folder)
+    text = str(RuleError(errors)).replace(f"{folder}/", "").replace(str(folder), "FOLDER")
+    return "\n".join(line.rstrip() for line in text.splitlines())
 
 
 @pytest.mark.parametrize("path", PASS, ids=lambda p: p.stem)
-def test_pass(path: Path):
-    files = read(path)
-    check(files)
+def test_pass(path: Path, tmp_path: Path):
+    files, errors = read(path, tmp_path)
+    assert str(RuleError(errors)) == ""
     rules = [rule for file in files for rule in file.rules]
     compiled = [c for rule in rules for opset in range(7, NEWEST_OPSET[""] + 1) for c in compile_for(rule, opset)]
     assert {c.rule.name for c in compiled} == {rule.name for rule in rules}
@@ -72,8 +77,8 @@ def compile_for(rule: tree.Rule, opset: int) -> list[CompiledRule]:
 
 
 @pytest.mark.parametrize("path", FAIL, ids=lambda p: p.stem)
-def test_fail(path: Path):
-    assert errors_of(path) == expected_errors(path)
+def test_fail(path: Path, tmp_path: Path):
+    assert errors_of(path, tmp_path) == expected_errors(path)
 
 
 def test_every_code_has_a_file_that_fails_with_it():
