@@ -196,7 +196,7 @@ def test_a_number_among_integers_is_exact(number: str, value: str, matches: bool
     ],
 )
 def test_a_number_in_a_narrow_type_is_as_near_as_the_type_can_say(to: int, value: str, matches: bool):
-    """Relative to the number: 2^-9 in float16 and 2^-6 in bfloat16, which is four steps of the type there."""
+    """Relative to the number: 2^-9 in float16 and 2^-6 in bfloat16, which is two to four steps of the type."""
     name = {10: "float16", 16: "bfloat16"}[to]
     model = model_of(product("float", value), dtype=name)
     assert numpy_helper.to_array(model.graph.initializer[0]).dtype.name == name
