@@ -6,6 +6,7 @@ import re
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -29,7 +30,8 @@ QUICK, THOROUGH = 150, 20000
 HANGS = 60
 """Seconds after which a text that takes milliseconds counts as one that hangs."""
 
-TEXTS = [file.source.text for file in shipped_files()]
+PASS = sorted((Path(__file__).parent / "pass").glob("*.rules"))
+TEXTS = [*(f.source.text for f in shipped_files()), *(path.read_text(encoding="utf-8") for path in PASS)]
 TOKEN = re.compile(r'"[^"\n]*"|[A-Za-z_][A-Za-z0-9_]*|\d+(?:\.\d+)?|\n\s*|[^\sA-Za-z0-9_]')
 TOKENS = sorted({token for text in TEXTS for token in TOKEN.findall(text)})
 MORE = [
@@ -131,7 +133,7 @@ def run(rules: tuple[tree.Rule, ...], model: Model) -> str | None:
 
 @st.composite
 def mutated(draw: Callable[[st.SearchStrategy[Any]], Any]) -> str:
-    """A shipped file, changed token by token in a few places."""
+    """A file that holds, changed token by token in a few places."""
     tokens = TOKEN.findall(draw(st.sampled_from(TEXTS)))
     first = draw(st.integers(0, max(0, len(tokens) - 120)))
     starts = [i for i, t in enumerate(tokens) if t == "rule"]
