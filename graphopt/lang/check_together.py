@@ -35,27 +35,25 @@ def _share_opsets(first: t.Rule, second: t.Rule) -> bool:
 
 def _check_order(rules: list[t.Rule], found: Diagnostics) -> None:
     """Rules in the order in which the engine tries them: priority, then size, then the order of the files."""
-    ordered = sorted(rules, key=_turn)
+    turns = {id(rule): (-rule.priority, -pattern_size(rule)) for rule in rules}
     by_root: dict[str, list[t.Rule]] = {}
-    for rule in ordered:
-        earlier = {id(r): r for head in _root_operators(rule) for r in by_root.get(head, ())}
+    for rule in sorted(rules, key=lambda rule: turns[id(rule)]):
+        heads_of_root = _root_operators(rule)
+        earlier = {id(r): r for head in heads_of_root for r in by_root.get(head, ())}
         for other in earlier.values():
-            if _share_opsets(rule, other) and _conflict(other, rule, found):
+            at_once = turns[id(other)] == turns[id(rule)]
+            if _share_opsets(rule, other) and _conflict(other, rule, found, at_once=at_once):
                 break
-        for head in _root_operators(rule):
+        for head in heads_of_root:
             by_root.setdefault(head, []).append(rule)
-
-
-def _turn(rule: t.Rule) -> tuple[int, int]:
-    return -rule.priority, -pattern_size(rule)
 
 
 def _root_operators(rule: t.Rule) -> set[str]:
     return {o for p in options_of(roots(rule)[-1].pattern) for o in operators_of(p.operator, rule)}
 
 
-def _conflict(first: t.Rule, second: t.Rule, found: Diagnostics) -> bool:
-    """Tell what is wrong about two rules of which the first is tried before the second."""
+def _conflict(first: t.Rule, second: t.Rule, found: Diagnostics, *, at_once: bool) -> bool:
+    """Tell what is wrong about two rules of which the first is tried before the second, or nothing says which."""
     if _is_unconditional(first) and _includes(first, second) and covers(first, second):
         found.add(
             "GR060",
@@ -65,7 +63,7 @@ def _conflict(first: t.Rule, second: t.Rule, found: Diagnostics) -> bool:
             (first.name_span, "it is tried first"),
         )
         return True
-    if _turn(first) == _turn(second) and may_overlap(first, second):
+    if at_once and may_overlap(first, second):
         found.add(
             "GR061",
             f"{second.name} and {first.name} can match the same nodes, and nothing but their place in the files "

@@ -17,12 +17,16 @@ SUFFIX = ".rules"
 
 
 class RuleFiles:
-    """Rule files as they are read, each once, those that a file uses before itself."""
+    """Rule files as they are read, each once, those that a file uses before itself.
 
-    def __init__(self) -> None:
+    Errors name files by their paths, below `root` if there is one.
+    """
+
+    def __init__(self, root: Path | None = None) -> None:
         self.files: list[t.RuleFile] = []
+        self._root = root
         self._errors: list[Diagnostic] = []
-        self._seen: set[Path] = set()
+        self._seen: dict[Path, t.RuleFile] = {}
 
     def add_package(self, folder: Traversable, prefix: str = "") -> None:
         """All files of a package's folder and those below it; what they use is among them."""
@@ -30,22 +34,22 @@ class RuleFiles:
             if item.is_dir():
                 self.add_package(item, f"{prefix}{item.name}/")
             elif item.name.endswith(SUFFIX):
+                file = self._read(item.read_text(encoding="utf-8"), f"{prefix}{item.name}")
+                self.files.append(file)
                 if isinstance(item, Path):
-                    self._seen.add(item.resolve())
-                self._add_text(item.read_text(encoding="utf-8"), f"{prefix}{item.name}")
+                    self._seen[item.resolve()] = file
 
-    def add_path(self, path: Path) -> None:
-        """The rule file at a path, or all of a folder and those below it.
+    def add_path(self, path: Path) -> list[t.RuleFile]:
+        """The rule file at a path, or all of a folder and those below it; those that are there already as well.
 
         Raises:
             UsageError: there is nothing to read.
         """
-        paths = sorted(path.rglob(f"*{SUFFIX}")) if path.is_dir() else [path]
-        if not paths:
-            raise UsageError(f"the folder {path} holds no {SUFFIX} files")
+        paths = rule_paths(path)
         for file in paths:
             if file.resolve() not in self._seen:
                 self._add_file(file, path if path.is_dir() else path.parent)
+        return [self._seen[file.resolve()] for file in paths]
 
     def find_errors(self, targets: Callable[[], Sequence[TargetFacts]] = tuple) -> list[Diagnostic]:
         """Everything that is wrong with the files, in themselves and together; `targets` gives those that
@@ -66,20 +70,23 @@ class RuleFiles:
     def rules(self) -> list[t.Rule]:
         return [rule for file in self.files for rule in file.rules]
 
-    def _add_file(self, path: Path, root: Path) -> None:
-        self._seen.add(path.resolve())
-        file, errors = parse_leniently(read_text(path), str(path))
+    def _add_file(self, path: Path, folder: Path) -> None:
+        file = self._read(read_text(path), self._name(path))
+        self._seen[path.resolve()] = file
         for use in file.uses:
-            self._add_used(use, path, root)
+            self._add_used(use, path, folder)
         self.files.append(file)
-        self._errors.extend(errors)
 
-    def _add_text(self, text: str, name: str) -> None:
+    def _read(self, text: str, name: str) -> t.RuleFile:
         file, errors = parse_leniently(text, name)
-        self.files.append(file)
         self._errors.extend(errors)
+        return file
 
-    def _add_used(self, use: t.Use, path: Path, root: Path) -> None:
+    def _name(self, path: Path) -> str:
+        is_below = self._root is not None and path.is_relative_to(self._root)
+        return path.relative_to(self._root).as_posix() if self._root is not None and is_below else str(path)
+
+    def _add_used(self, use: t.Use, path: Path, folder: Path) -> None:
         """A file that another one uses: it must lie in the folder that was asked for, or below it, so that a rule
         file that came from elsewhere cannot reach out."""
         target = path.parent / use.path
@@ -88,18 +95,34 @@ class RuleFiles:
         except (OSError, ValueError):
             self._refuse(use, f"{use.path[:80]!r} is no name of a file", None)
             return
-        if not resolved.is_relative_to(root.resolve()):
-            self._refuse(use, f"{use.path!r} lies outside of the folder {root}", "copy the file into the folder")
+        if not resolved.is_relative_to(folder.resolve()):
+            self._refuse(
+                use, f"{use.path!r} lies outside of the folder {self._name(folder)}", "copy the file into the folder"
+            )
         elif not use.path.endswith(SUFFIX):
             self._refuse(use, f"{use.path!r} is no rule file", f"the name of a rule file ends in {SUFFIX}")
         elif not exists:
             near = sorted(str(f.relative_to(path.parent)) for f in path.parent.rglob(f"*{SUFFIX}"))
             self._refuse(use, f"there is no file {use.path!r}", did_you_mean(use.path, near))
         elif resolved not in self._seen:
-            self._add_file(target, root)
+            self._add_file(target, folder)
 
     def _refuse(self, use: t.Use, message: str, help: str | None) -> None:
         self._errors.append(Diagnostic("GR008", message, use.span, help))
+
+
+def rule_paths(path: Path) -> list[Path]:
+    """The file at a path, or all rule files of a folder and those below it.
+
+    Raises:
+        UsageError: the folder has none.
+    """
+    if not path.is_dir():
+        return [path]
+    found = sorted(path.rglob(f"*{SUFFIX}"))
+    if not found:
+        raise UsageError(f"the folder {path} holds no {SUFFIX} files")
+    return found
 
 
 def read_text(path: Path) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass, replace
 from functools import cache
@@ -15,7 +16,7 @@ Tree = TypeVar("Tree")
 
 def children(item: Any) -> Iterator[Any]:
     """The direct parts of a tree that are trees themselves, in the order of the text."""
-    for name in _parts_of(item.__class__):
+    for name in _trees_of(item.__class__):
         value = getattr(item, name)
         if isinstance(value, tuple):
             yield from _trees(cast("tuple[Any, ...]", value))
@@ -43,6 +44,13 @@ def _parts_of(kind: type[Any]) -> tuple[str, ...]:
     return tuple(f.name for f in fields(kind) if f.name not in ("span", "name_span", "operator_span", "source"))
 
 
+@cache
+def _trees_of(kind: type[Any]) -> tuple[str, ...]:
+    """The fields that can hold trees: their types name one, and the names of trees begin with capitals."""
+    types = {f.name: str(f.type).replace("None", "") for f in fields(kind)}
+    return tuple(name for name in _parts_of(kind) if re.search(r"\b[A-Z]", types[name]))
+
+
 def walk(item: Any) -> Iterator[Any]:
     """A tree and everything below it, in the order of the text."""
     pending = [item]
@@ -58,6 +66,8 @@ def outline(item: Any) -> Any:
         return tuple(outline(part) for part in cast("tuple[Any, ...]", item))
     if type(item) in _TREES:
         return (item.__class__.__name__, *(outline(getattr(item, name)) for name in _parts_of(item.__class__)))
+    if isinstance(item, Span):
+        return None
     return (type(item).__name__, item) if isinstance(item, (bool, int, float)) else item
 
 
