@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from graphopt.graph.graph import Value
@@ -139,3 +140,33 @@ def _broadcasts_to(shape: Any, target: Any) -> Any:
     offset = len(target) - len(shape)
     pairs = zip(shape, target[offset:], strict=True)
     return conjunction(True if s == 1 else equal(s, t) for s, t in pairs)
+
+
+@function("reshape_target(source: list[int], target: list[int]) -> list[int]")
+def _reshape_target(source: Any, target: Any) -> Any:
+    """A constant that Reshape takes for these dims: their sizes, 0 for a dynamic one that stays in its place, and -1
+    for the one that is left; unknown where there is no such constant, or not for an empty tensor."""
+    kept = [0 if isinstance(d, Symbol) and i < len(source) and source[i] == d else d for i, d in enumerate(target)]
+    open_places = [i for i, d in enumerate(kept) if not isinstance(d, int)]
+    sizes = [d for d, t in zip(kept, target, strict=True) if isinstance(t, int)]
+    if 0 in sizes or len(open_places) > 1:
+        return UNKNOWN
+    if open_places:
+        missing = _cancelled(source, target, open_places[0])
+        if missing is None and 0 in kept:
+            return UNKNOWN
+        kept[open_places[0]] = -1 if missing is None else missing
+    return tuple(kept)
+
+
+def _cancelled(source: Any, target: Any, place: int) -> int | None:
+    """The size at one place of the target, where everything dynamic elsewhere stands on both sides."""
+    others = (*target[:place], *target[place + 1 :])
+    if UNKNOWN in (*source, *others) or _names(source) != _names(others):
+        return None
+    have, want = (math.prod(d for d in dims if isinstance(d, int)) for dims in (source, others))
+    return have // want if want and have and have % want == 0 else None
+
+
+def _names(dims: Any) -> list[str]:
+    return sorted(d.name for d in dims if isinstance(d, Symbol))

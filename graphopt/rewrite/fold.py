@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from math import prod
 
-import numpy as np
 from onnx.shape_inference import InferenceError
 
 from graphopt.graph.attributes import Attribute
@@ -13,10 +12,12 @@ from graphopt.graph.constant_node import can_hold, constant_node_attributes
 from graphopt.graph.dead import sweep
 from graphopt.graph.graph import Node, Value
 from graphopt.graph.model import Model
+from graphopt.graph.refine import refine
 from graphopt.graph.schemas import STANDARD_DOMAINS, is_pure
-from graphopt.graph.tensor import Array, Tensor
+from graphopt.graph.tensor import Tensor
 from graphopt.graph.types import infer_node
 from graphopt.rewrite.evaluate_nodes import evaluate
+from graphopt.rewrite.settle import known_elements, settle_shapes
 
 EVALUATION_LIMIT = 64 << 20
 """Bytes of one value beyond which it is not even evaluated, unless the allowance itself is larger."""
@@ -45,7 +46,8 @@ def fold_graph(model: Model, allowance: int) -> tuple[int, list[tuple[str, int]]
     too_large: dict[Node, int] = {}
     while True:
         model.sort()
-        settled = _settle_shapes(model)
+        settle_shapes(model)
+        settled = _settle_sizes(model)
         constant = _constant_nodes(model, refused, max(EVALUATION_LIMIT, allowance))
         budget = allowance - _weight_bytes(model)
         chosen, too_large = _choose(constant, budget)
@@ -71,37 +73,18 @@ def _weight_bytes(model: Model) -> int:
 # --- shapes ---
 
 
-def _settle_shapes(model: Model) -> int:
-    """Shape and Size of static dims need no evaluation: replace them at once."""
+def _settle_sizes(model: Model) -> int:
+    """What is computed from static dims needs no evaluation: replace it at once."""
     settled = 0
     for node in list(model.all_nodes()):
-        if node.domain or node.op_type not in ("Shape", "Size") or not node.inputs or node.inputs[0] is None:
+        output = node.output()
+        if node.graph is None or output is None or len(node.outputs) > 1 or not output.is_used or not _may_fold(node):
             continue
-        shape = node.inputs[0].shape
-        if shape is None:
-            continue
-        array = _size(shape) if node.op_type == "Size" else _dims(node, shape)
-        output = node.outputs[0]
-        if array is not None and output is not None and output.is_used and _can_be_constant(node, model):
-            _replace(node, {output: Tensor.of(array)}, model)
+        held = known_elements(output)
+        if held is not None and _can_be_constant(node, model):
+            _replace(node, {output: held}, model)
             settled += 1
     return settled
-
-
-def _size(shape: tuple[object, ...]) -> Array | None:
-    sizes = [d for d in shape if isinstance(d, int)]
-    return np.array(prod(sizes), np.int64) if len(sizes) == len(shape) else None
-
-
-def _dims(node: Node, shape: tuple[object, ...]) -> Array | None:
-    start, end = node.attribute("start", 0), node.attribute("end", len(shape))
-    wanted = shape[_clamp(start, len(shape)) : _clamp(end, len(shape))]
-    sizes = [d for d in wanted if isinstance(d, int)]
-    return np.array(sizes, np.int64) if len(sizes) == len(wanted) else None
-
-
-def _clamp(position: int, rank: int) -> int:
-    return min(max(position + rank if position < 0 else position, 0), rank)
 
 
 # --- what is constant ---
@@ -264,3 +247,4 @@ def _replace(node: Node, results: dict[Value, Tensor], model: Model) -> None:
             value.declared = None
             graph.initializers[value] = None
     sweep(read)
+    refine(results, model)
