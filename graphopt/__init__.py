@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from graphopt.pipeline.recipe import Recipe
     from graphopt.rewrite.engine import Engine
     from graphopt.rewrite.fold import fold_graph
+    from graphopt.rewrite.inline import inline_decided
+    from graphopt.rewrite.merge import merge_equal
 
 __version__ = "0.1.0"
 
@@ -43,8 +45,10 @@ _HOMES = {
     "compile": "graphopt.api",
     "export": "graphopt.exporting.job",
     "fold_graph": "graphopt.rewrite.fold",
+    "inline_decided": "graphopt.rewrite.inline",
     "load": "graphopt.graph.load",
     "loosest": "graphopt.pipeline.passes",
+    "merge_equal": "graphopt.rewrite.merge",
     "register": "graphopt.pipeline.passes",
     "save": "graphopt.graph.save",
     "sweep_graph": "graphopt.graph.dead",
@@ -64,8 +68,10 @@ __all__ = [
     "compile",
     "export",
     "fold_graph",
+    "inline_decided",
     "load",
     "loosest",
+    "merge_equal",
     "register",
     "save",
     "sweep_graph",

@@ -114,6 +114,8 @@ def _shipped(module: str, name: str) -> Callable[[], type[Pass]]:
 PASSES: dict[str, Callable[[], type[Pass]]] = {
     "apply-rules": _shipped("apply_rules", "ApplyRules"),
     "fold-constants": _shipped("fold_constants", "FoldConstants"),
+    "eliminate-common-subexpressions": _shipped("eliminate_common_subexpressions", "EliminateCommonSubexpressions"),
+    "inline-branches": _shipped("inline_branches", "InlineBranches"),
     "remove-dead-code": _shipped("remove_dead_code", "RemoveDeadCode"),
 }
 """Passes by name; importing one happens when it is asked for."""

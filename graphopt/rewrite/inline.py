@@ -1,0 +1,68 @@
+"""Bodies that always run, in the place of the node that holds them."""
+
+from __future__ import annotations
+
+from graphopt.graph.graph import Graph, Node, Value
+from graphopt.graph.model import Model
+
+
+def inline_decided(model: Model) -> int:
+    """Replace every If whose condition is constant by the branch that it takes; returns how many there were."""
+    inlined = 0
+    pending = [n for n in model.all_nodes() if _taken(n) is not None]
+    while pending:
+        node = pending.pop(0)
+        body = _taken(node)
+        if node.graph is None or body is None:
+            continue  # it was in a branch that is not taken
+        _inline(node, body)
+        inlined += 1
+    if inlined:
+        model.sort()
+    return inlined
+
+
+def _taken(node: Node) -> Graph | None:
+    if node.op_type != "If" or node.domain or node.graph is None:
+        return None
+    condition = node.inputs[0]
+    if condition is None or condition.constant is None or condition.constant.size != 1:
+        return None
+    name = "then_branch" if condition.constant.numpy().reshape(-1)[0] else "else_branch"
+    branch = node.attributes.get(name)
+    return branch.value if branch is not None and branch.is_graph else None
+
+
+def _inline(node: Node, body: Graph) -> None:
+    """Names are unique in a model, so that a body's values can move as they are."""
+    graph = node.graph
+    assert graph is not None
+    results = list(body.outputs)
+    for value in results:
+        value.output_slots -= 1
+    body.outputs = []
+    moved = list(body.nodes)
+    weights = list(body.initializers)
+    for inner in moved:
+        uses = [(v, v.constant) for v in inner.outputs if v is not None]
+        body.remove_node(inner)
+        for value, constant in uses:
+            value.constant = constant
+    outputs = list(node.outputs)
+    order = node.order
+    graph.remove_node(node)
+    for value in weights:
+        value.graph = graph
+        graph.initializers[value] = None
+    for inner in moved:
+        graph.add_node(inner, order)
+    for outer, result in zip(outputs, results, strict=True):
+        if outer is not None and outer.is_used:
+            _hand_on(graph, outer, result, order)
+
+
+def _hand_on(graph: Graph, outer: Value, result: Value, order: int) -> None:
+    if outer.is_output:
+        graph.add_node(Node("Identity", [result], [outer], name=graph.model.names.fresh(f"{outer.name}.taken")), order)
+        return
+    graph.redirect(outer, result)
