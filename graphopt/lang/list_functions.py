@@ -142,6 +142,38 @@ def _broadcasts_to(shape: Any, target: Any) -> Any:
     return conjunction(True if s == 1 else equal(s, t) for s, t in pairs)
 
 
+@function("inverse(perm: list[int]) -> list[int]")
+def _inverse(perm: Any) -> Any:
+    """The permutation that undoes this one."""
+    return tuple(sorted(range(len(perm)), key=lambda i: perm[i]))
+
+
+@function("sorted(items: list[int]) -> list[int]")
+def _sorted(items: Any) -> Any:
+    """The numbers from the smallest to the largest."""
+    return UNKNOWN if any(not isinstance(i, int) for i in items) else tuple(sorted(items))
+
+
+@function("without(items: list[A], gone: list[A]) -> list[A]")
+def _without(items: Any, gone: Any) -> Any:
+    """The items that are not in the second list."""
+    return tuple(i for i in items if i not in gone)
+
+
+@function("not_one(axes: list[int], shape: list[int]) -> list[int]")
+def _not_one(axes: Any, shape: Any) -> Any:
+    """The axes whose size is not known to be 1."""
+    return tuple(a for a in axes if shape[a] != 1)
+
+
+@function("axes(numbers: list[int], rank: int) -> list[int]")
+def _axes(numbers: Any, rank: Any) -> Any:
+    """Axes counted from the front, whatever end each was counted from."""
+    if any(not isinstance(n, int) or not -rank <= n < rank for n in numbers):
+        raise Decline(f"axes {list(numbers)} of a tensor of rank {rank}")
+    return tuple(n % rank for n in numbers)
+
+
 @function("reshape_target(source: list[int], target: list[int]) -> list[int]")
 def _reshape_target(source: Any, target: Any) -> Any:
     """A constant that Reshape takes for these dims: their sizes, 0 for a dynamic one that stays in its place, and -1
