@@ -141,7 +141,7 @@ def _clamped(start: int, stop: int, step: int, length: int) -> range:
 
 
 def _where(node: Node, depth: int) -> Contents | None:
-    chosen = _truths(node.input(0), depth)
+    chosen = truths(node.input(0), depth)
     yes, no = _input(node, 1, depth), _input(node, 2, depth)
     if chosen is None or yes is None or no is None:
         return None
@@ -149,8 +149,8 @@ def _where(node: Node, depth: int) -> Contents | None:
     return None if rows is None else tuple((None if c is None else y if c else n) for c, y, n in rows)
 
 
-def _truths(value: Value | None, depth: int) -> tuple[bool | None, ...] | None:
-    """What a comparison of two such tensors gives."""
+def truths(value: Value | None, depth: int = DEPTH) -> tuple[bool | None, ...] | None:
+    """What a comparison of two such tensors gives, None where not even the number of its elements is known."""
     if value is None:
         return None
     if value.constant is not None and value.constant.size <= SMALL and len(value.constant.shape) <= 1:

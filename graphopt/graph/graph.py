@@ -222,9 +222,7 @@ class Graph:
 
     def remove_node(self, node: Node) -> None:
         """Take a node out. Its outputs must be unused or about to be defined by another node."""
-        for value in node.inputs:
-            if value is not None and node in value.uses:
-                del value.uses[node]
+        self.detach_node(node)
         for value in node.outputs:
             if value is not None and value.producer is node:
                 value.producer = None
@@ -232,6 +230,12 @@ class Graph:
         if node.has_bodies:
             for body in node.bodies:
                 body.release()
+
+    def detach_node(self, node: Node) -> None:
+        """Take a node out that is about to be added to another graph, with its outputs and bodies."""
+        for value in node.inputs:
+            if value is not None and node in value.uses:
+                del value.uses[node]
         del self.nodes[node]
         node.graph = None
 

@@ -44,10 +44,7 @@ def _inline(node: Node, body: Graph) -> None:
     moved = list(body.nodes)
     weights = list(body.initializers)
     for inner in moved:
-        uses = [(v, v.constant) for v in inner.outputs if v is not None]
-        body.remove_node(inner)
-        for value, constant in uses:
-            value.constant = constant
+        body.detach_node(inner)
     outputs = list(node.outputs)
     order = node.order
     graph.remove_node(node)

@@ -6,7 +6,8 @@ from math import prod
 
 import numpy as np
 
-from graphopt.graph.contents import Contents, contents
+from graphopt.graph.contents import Contents, contents, truths
+from graphopt.graph.dtypes import DType
 from graphopt.graph.graph import Node, Value
 from graphopt.graph.interface import Dim, Shape
 from graphopt.graph.model import Model
@@ -28,15 +29,16 @@ def settle_shapes(model: Model) -> None:
 
 
 def known_elements(value: Value) -> Tensor | None:
-    """The tensor that a value always is, where shapes tell; None where they do not."""
-    if value.dtype is None or not value.dtype.is_integer or value.dtype.bits < 8 or value.constant is not None:
+    """The tensor of integers or truths that a value always is, where shapes tell; None where they do not."""
+    dtype = value.dtype
+    if dtype is None or dtype.bits < 8 or value.constant is not None or value.shape is None or len(value.shape) > 1:
         return None
-    if value.shape is None or len(value.shape) > 1:
+    if dtype is not DType.bool and not dtype.is_integer:
         return None
-    held = contents(value)
+    held = truths(value) if dtype is DType.bool else contents(value)
     if held is None or not all(isinstance(n, int) for n in held):
         return None
-    return Tensor.of(np.array(held, value.dtype.numpy).reshape(() if value.shape == () else (-1,)))
+    return Tensor.of(np.array(held, dtype.numpy).reshape(() if value.shape == () else (-1,)))
 
 
 def _sharpen(value: Value, shape: Shape) -> bool:
