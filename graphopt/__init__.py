@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from graphopt.pipeline.recipe import Recipe
     from graphopt.rewrite.engine import Engine
     from graphopt.rewrite.fold import fold_graph
+    from graphopt.rewrite.functions import inline_functions
     from graphopt.rewrite.inline import inline_decided
     from graphopt.rewrite.merge import merge_equal
 
@@ -46,6 +47,7 @@ _HOMES = {
     "export": "graphopt.exporting.job",
     "fold_graph": "graphopt.rewrite.fold",
     "inline_decided": "graphopt.rewrite.inline",
+    "inline_functions": "graphopt.rewrite.functions",
     "load": "graphopt.graph.load",
     "loosest": "graphopt.pipeline.passes",
     "merge_equal": "graphopt.rewrite.merge",
@@ -69,6 +71,7 @@ __all__ = [
     "export",
     "fold_graph",
     "inline_decided",
+    "inline_functions",
     "load",
     "loosest",
     "merge_equal",

@@ -124,15 +124,16 @@ def _concat(node: Node, depth: int) -> Contents | None:
 def _slice(node: Node, depth: int) -> Contents | None:
     held = _input(node, 0, depth)
     if "starts" in node.attributes:
-        bounds = [node.attribute("starts"), node.attribute("ends")]
+        starts, stops = node.attribute("starts"), node.attribute("ends")
         steps: tuple[int, ...] | None = (1,)
     else:
-        bounds = [_numbers(node, 1, depth), _numbers(node, 2, depth)]
+        starts, stops = _numbers(node, 1, depth), _numbers(node, 2, depth)
         steps = (1,) if node.input(4) is None else _numbers(node, 4, depth)
-    if held is None or steps is None or any(b is None or len(b) != 1 for b in bounds) or steps[0] == 0:
+    if held is None or starts is None or stops is None or steps is None or steps == (0,):
         return None
-    indices = _clamped(bounds[0][0], bounds[1][0], steps[0], len(held))
-    return tuple(held[i] for i in indices)
+    if not len(starts) == len(stops) == len(steps) == 1:
+        return None
+    return tuple(held[i] for i in _clamped(starts[0], stops[0], steps[0], len(held)))
 
 
 def _clamped(start: int, stop: int, step: int, length: int) -> range:

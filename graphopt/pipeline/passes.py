@@ -116,6 +116,7 @@ PASSES: dict[str, Callable[[], type[Pass]]] = {
     "fold-constants": _shipped("fold_constants", "FoldConstants"),
     "eliminate-common-subexpressions": _shipped("eliminate_common_subexpressions", "EliminateCommonSubexpressions"),
     "inline-branches": _shipped("inline_branches", "InlineBranches"),
+    "inline-functions": _shipped("inline_functions", "InlineFunctions"),
     "remove-dead-code": _shipped("remove_dead_code", "RemoveDeadCode"),
 }
 """Passes by name; importing one happens when it is asked for."""
