@@ -186,7 +186,7 @@ def infer_node(node: Node, model: Model) -> None:
         if proto is None:
             return
         types[value.name] = proto
-        if value.constant is not None and _matters_to_shapes(value, node):
+        if value.constant is not None and matters_to_shapes(value, node):
             data[value.name] = value.constant.to_proto("")
     from graphopt.graph.save import node_proto
 
@@ -201,7 +201,7 @@ def infer_node(node: Node, model: Model) -> None:
             set_type(value, inferred[value.name])
 
 
-def _matters_to_shapes(value: Value, node: Node) -> bool:
+def matters_to_shapes(value: Value, node: Node) -> bool:
     """Whether inference may read the data of a constant: shapes, axes, sizes, scales."""
     tensor = value.constant
     if tensor is None or len(tensor.shape) > 1 or tensor.size > SMALL:

@@ -13,6 +13,7 @@ from graphopt.graph.constant_node import can_hold, constant_node_attributes
 from graphopt.graph.dead import sweep
 from graphopt.graph.graph import Node, Value
 from graphopt.graph.model import Model
+from graphopt.graph.refine import refine
 from graphopt.graph.schemas import STANDARD_DOMAINS, is_pure
 from graphopt.graph.tensor import Array, Tensor
 from graphopt.graph.types import infer_node
@@ -264,3 +265,4 @@ def _replace(node: Node, results: dict[Value, Tensor], model: Model) -> None:
             value.declared = None
             graph.initializers[value] = None
     sweep(read)
+    refine(results, model)

@@ -50,7 +50,16 @@ def operations(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
 
 
 ATOMS = st.one_of(NAMES, NUMBERS, TEXTS, OPERATORS, st.sampled_from(["true", "false", "none"]))
-EXPRESSIONS = st.recursive(ATOMS, operations, max_leaves=12)
+NESTED = st.recursive(ATOMS, operations, max_leaves=12)
+
+
+@st.composite
+def expressions(draw: Draw) -> str:
+    """Under a name of its own: Hypothesis writes down strategies, and this one has thousands of parts."""
+    return draw(NESTED)
+
+
+EXPRESSIONS = expressions()
 
 LITERALS = st.recursive(
     st.one_of(NUMBERS, TEXTS), lambda inner: st.lists(inner, max_size=3).map(lambda i: f"[{joined(i)}]"), max_leaves=4
