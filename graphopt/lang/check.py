@@ -49,6 +49,7 @@ def find_errors(files: Iterable[t.RuleFile], targets: Sequence[TargetFacts] = ()
     sound: list[t.Rule] = []
     first: dict[str, t.Rule] = {}
     for rule in (rule for file in files for rule in file.rules):
+        before = len(found.found)
         twin = first.setdefault(rule.name, rule)
         if twin is not rule:
             found.add(
@@ -58,7 +59,6 @@ def find_errors(files: Iterable[t.RuleFile], targets: Sequence[TargetFacts] = ()
                 "give one of them another name",
                 (twin.name_span, "the other one is here"),
             )
-        before = len(found.found)
         _check_rule(rule, targets, found)
         if len(found.found) == before:
             sound.append(rule)

@@ -8,7 +8,7 @@ from importlib import resources
 from importlib.metadata import entry_points
 from pathlib import Path
 
-from graphopt.errors import UsageError, did_you_mean
+from graphopt.errors import GraphoptError, UsageError, did_you_mean
 from graphopt.lang import tree
 from graphopt.lang.files import RuleFiles
 from graphopt.lang.target import TargetFacts
@@ -56,7 +56,9 @@ def installed_files() -> RuleFiles:
     for entry in sorted(entry_points(group=ENTRY_POINTS), key=lambda e: e.name):
         try:
             folder = resources.files(entry.value)
-        except ImportError as error:
+        except GraphoptError:
+            raise
+        except Exception as error:  # importing it registers its functions: foreign code, which may raise anything
             raise UsageError(
                 f"the rules {entry.name} of an installed package cannot be read: {error}",
                 help=f"install the package {entry.value} anew, or remove it",
