@@ -20,12 +20,7 @@ from graphopt.lang.check_together import check_together
 from graphopt.lang.check_types import check_types
 from graphopt.lang.diagnostics import Diagnostic, Diagnostics, RuleError
 from graphopt.lang.target import TargetFacts
-
-PHASES = ("simplify", "fold", "fuse", "legalize", "quantize", "prune")
-"""Phases in the order in which recipes usually run them."""
-
-CONTRACTS = ("exact", "real", "approx", "quant")
-ORDERS = ("shrink", "lower", "once")
+from graphopt.lang.words import CONTRACTS, ORDERS, PHASES
 
 
 def check(files: Iterable[t.RuleFile]) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from graphopt.lang import tree as t
 from graphopt.lang.check_termination import emitted_operators, heads
 from graphopt.lang.diagnostics import Diagnostics
-from graphopt.lang.names import walk
+from graphopt.lang.names import pattern_size, walk
 from graphopt.lang.operators import split_operator
 from graphopt.lang.overlap import LeftSide, covers, may_overlap, options_of
 from graphopt.lang.versions import opset_bounds
@@ -79,20 +79,6 @@ def _is_unconditional(rule: t.Rule) -> bool:
 def _includes(first: t.Rule, second: t.Rule) -> bool:
     (low, high), (other_low, other_high) = opset_bounds(first.opset), opset_bounds(second.opset)
     return low <= other_low and other_high <= high
-
-
-def pattern_size(rule: t.Rule) -> int:
-    """How many nodes a rule's pattern has; of alternatives the most."""
-    return sum(_size(m.pattern) for m in rule.matches)
-
-
-def _size(pattern: t.InputPattern) -> int:
-    if isinstance(pattern, t.Alternatives):
-        return max(_size(o) for o in pattern.options)
-    if isinstance(pattern, t.NodePattern):
-        own = len(pattern.inputs) - 1 if pattern.is_product else 1
-        return own + sum(_size(i) for i in pattern.inputs)
-    return 0
 
 
 # --- rules that undo each other ---
