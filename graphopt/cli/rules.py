@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from graphopt.cli.coverage import coverage
+
 if TYPE_CHECKING:
     from graphopt.lang.diagnostics import Diagnostic
+    from graphopt.lang.registry import Function
     from graphopt.lang.source import Span
     from graphopt.lang.tree import Rule, RuleFile
 
@@ -26,7 +30,7 @@ def list_rules(
 ) -> None:
     """List rules by phase, with their contracts and sentences: those that come with graphopt, or those of files."""
     from graphopt.cli.console import console, emit
-    from graphopt.lang.check import PHASES
+    from graphopt.lang.words import PHASES
     from graphopt.report.tables import table
     from graphopt.rewrite.library import load_files
 
@@ -146,12 +150,11 @@ def fmt(
     """Write rule files in the one look. All of them or, if one is not of the language, none."""
     from graphopt.errors import UsageError
     from graphopt.lang.files import read_text, rule_paths
-    from graphopt.lang.format import format_text
 
     texts = {STDIN: _stdin()} if STDIN in paths else {}
     files = {str(f): f for path in paths if path != STDIN for f in rule_paths(Path(path))}
     texts.update((name, read_text(file)) for name, file in files.items())
-    formatted = {name: format_text(text, name if name != STDIN else "<stdin>") for name, text in texts.items()}
+    formatted = _formatted(texts)
     changed = [name for name, text in formatted.items() if text != texts[name]]
     for name in changed:
         if name != STDIN:
@@ -169,11 +172,28 @@ def fmt(
         sys.stdout.write(formatted[STDIN])
 
 
+def _formatted(texts: dict[str, str]) -> dict[str, str]:
+    """All texts in the one look, or the errors of all of them."""
+    from graphopt.lang.diagnostics import RuleError
+    from graphopt.lang.format import format_text
+
+    formatted: dict[str, str] = {}
+    errors: list[Diagnostic] = []
+    for name, text in texts.items():
+        try:
+            formatted[name] = format_text(text, name if name != STDIN else "<stdin>")
+        except RuleError as error:
+            errors += error.diagnostics
+    if errors:
+        raise RuleError(errors)
+    return formatted
+
+
 def _stdin() -> str:
     from graphopt.errors import UsageError
 
     try:
-        return sys.stdin.buffer.read().decode("utf-8-sig")
+        return io.TextIOWrapper(io.BytesIO(sys.stdin.buffer.read()), encoding="utf-8-sig").read()
     except UnicodeDecodeError:
         raise UsageError("what comes from stdin is not text") from None
 
@@ -204,7 +224,10 @@ def explain(
     from graphopt.rewrite.library import known_targets
 
     if markdown == (code is not None):
-        raise UsageError("explain takes a code, or --markdown for all of them", help="for example: explain GR012")
+        raise UsageError(
+            "explain takes a code, or --markdown for all of them",
+            help="for example `graphopt rules explain GR012`; errors in rule files have their codes beside them",
+        )
     if code is None:
         sys.stdout.write(as_markdown(known_targets))
         return
@@ -246,17 +269,26 @@ def functions(json: Json = False) -> None:
     installed_files()  # importing the packages that bring rules registers their functions
     found = sorted(FUNCTIONS.values(), key=lambda f: f.name)
     if json:
-        entries = [{"name": f.name, "signatures": [str(s) for s in f.signatures], "doc": f.doc} for f in found]
-        emit({"schema": "graphopt.rules.functions/1", "functions": entries})
+        emit({"schema": "graphopt.rules.functions/1", "functions": [_function_json(f) for f in found]})
         return
-    rows = [("\n".join(str(s) for s in f.signatures), f.doc) for f in found]
-    table(console(), "", ("function", "what it gives"), rows, limit=None)
+    rows = [("\n".join(str(s) for s in f.signatures), f.doc, _added_by(f) or "") for f in found]
+    table(console(), "", ("function", "what it gives", "from"), rows, limit=None)
+
+
+def _function_json(function: Function) -> dict[str, Any]:
+    signatures = [str(s) for s in function.signatures]
+    return {"name": function.name, "signatures": signatures, "doc": function.doc, "from": _added_by(function)}
+
+
+def _added_by(function: Function) -> str | None:
+    """The module that added a function to the language; None for those that it has by itself."""
+    return None if function.origin.startswith("graphopt.lang.") else function.origin
 
 
 def rules_app() -> typer.Typer:
     """The verbs below `graphopt rules`."""
     app = typer.Typer(help="List, check, format and explain rules.", no_args_is_help=False, rich_markup_mode=None)
     app.command("list")(list_rules)
-    for verb in (check, fmt, explain, functions):
+    for verb in (check, fmt, explain, functions, coverage):
         app.command()(verb)
     return app
