@@ -33,8 +33,10 @@ format: $(VENV)/dev.stamp ## rewrite the sources in the one style
 corpus: $(VENV)/python.stamp ## fetch every trained model and real input of the test corpus
 	$(BIN)/python -m tests.corpus fetch
 
-bench: $(VENV)/dev.stamp ## run the benchmarks
-	@set -e; for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script"; done
+bench: $(VENV)/dev.stamp ## run the benchmarks; PEERS names an interpreter that has benchmarks/requirements.txt
+	$(BIN)/python benchmarks/small.py $(if $(PEERS),--peers $(PEERS))
+	$(BIN)/python benchmarks/external.py
+	$(BIN)/python benchmarks/scale.py $(if $(PEERS),--peers $(PEERS))
 
 clean: ## remove .venv, build products and tool caches (the corpus stays: it is outside the tree)
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .hypothesis

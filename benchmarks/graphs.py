@@ -6,14 +6,16 @@ from collections.abc import Callable
 
 import numpy as np
 import onnx
-from onnx import TensorProto, helper, numpy_helper
+from builder import Builder
+from onnx import TensorProto, helper
 
-OPSET = 17
+DEPTH = 24
+"""How deep Ifs are nested: protobuf reads no message deeper than 100, and an If costs three."""
 
 
 def conv_bn_relu(count: int) -> onnx.ModelProto:
     """Blocks of Conv, BatchNormalization and Relu."""
-    build = _Builder()
+    build = Builder()
     for i in range(count // 3):
         build.weight(f"w{i}", (4, 4, 1, 1), 0.5)
         for part in ("gamma", "beta", "mean", "var"):
@@ -26,7 +28,7 @@ def conv_bn_relu(count: int) -> onnx.ModelProto:
 
 def transpose_pairs(count: int) -> onnx.ModelProto:
     """Transposes of which each second one undoes the first."""
-    build = _Builder()
+    build = Builder()
     for _ in range(count // 2):
         build.node("Transpose", perm=[0, 2, 3, 1])
         build.node("Transpose", perm=[0, 3, 1, 2])
@@ -35,7 +37,7 @@ def transpose_pairs(count: int) -> onnx.ModelProto:
 
 def reshape_pairs(count: int) -> onnx.ModelProto:
     """Reshapes to and fro."""
-    build = _Builder()
+    build = Builder()
     build.constant("flat", np.array([2, 256], np.int64))
     build.constant("cube", np.array([2, 4, 8, 8], np.int64))
     for _ in range(count // 2):
@@ -46,7 +48,7 @@ def reshape_pairs(count: int) -> onnx.ModelProto:
 
 def constant_subgraphs(count: int) -> onnx.ModelProto:
     """Additions of what two constants give by arithmetic."""
-    build = _Builder()
+    build = Builder()
     for i in range(count // 4):
         build.weight(f"a{i}", (4, 1, 1))
         build.weight(f"b{i}", (4, 1, 1))
@@ -59,7 +61,7 @@ def constant_subgraphs(count: int) -> onnx.ModelProto:
 
 def shared_initializer(count: int) -> onnx.ModelProto:
     """One weight that every node reads, and an Identity behind each."""
-    build = _Builder()
+    build = Builder()
     build.weight("w", (4, 1, 1))
     for _ in range(count // 2):
         build.node("Add", ["w"])
@@ -69,7 +71,7 @@ def shared_initializer(count: int) -> onnx.ModelProto:
 
 def many_consumers(count: int) -> onnx.ModelProto:
     """One value with thousands of readers, each behind an Identity, summed up a hundred at a time."""
-    build = _Builder()
+    build = Builder()
     build.node("Relu")
     root = build.current
     sums: list[str] = []
@@ -87,9 +89,9 @@ def many_consumers(count: int) -> onnx.ModelProto:
 
 
 def mixed(count: int) -> onnx.ModelProto:
-    """A little of everything, in blocks of ten nodes."""
-    build = _Builder()
-    for i in range(count // 10):
+    """A little of everything, in blocks of eleven nodes."""
+    build = Builder()
+    for i in range(count // 11):
         build.weight(f"w{i}", (4, 4, 1, 1), 0.5)
         for part in ("gamma", "beta", "mean", "var"):
             build.weight(f"{part}{i}", (4,))
@@ -108,6 +110,42 @@ def mixed(count: int) -> onnx.ModelProto:
     return build.model(["n", 4, 8, 8])
 
 
+def deep_if(count: int) -> onnx.ModelProto:
+    """Ifs in Ifs, 24 deep, one such nest after another; the innermost reads what the outermost graph made."""
+    build = Builder()
+    for number in range(max(1, count // (5 * DEPTH))):
+        nest = helper.make_node("If", ["condition"], [f"nest{number}"], f"nest{number}", **_branches(build, number, 0))
+        build.add(nest)
+        build.current = f"nest{number}"
+    model = build.model(["n", 4, 8, 8])
+    model.graph.input.append(helper.make_tensor_value_info("condition", TensorProto.BOOL, []))
+    return model
+
+
+def _branches(build: Builder, number: int, depth: int) -> dict[str, onnx.GraphProto]:
+    """The branches of an If: one goes on nesting, the other one ends."""
+    name = f"{number}_{depth}"
+    last = f"same{name}"
+    nodes = [
+        helper.make_node("Relu", [build.current], [f"relu{name}"], f"relu{name}"),
+        helper.make_node("Identity", [f"relu{name}"], [last], f"same{name}"),
+    ]
+    if depth + 1 < DEPTH:
+        last = f"if{name}"
+        nodes.append(helper.make_node("If", ["condition"], [last], last, **_branches(build, number, depth + 1)))
+        nodes.append(helper.make_node("Add", [last, f"same{name}"], [f"sum{name}"], f"sum{name}"))
+        last = f"sum{name}"
+    other = helper.make_node("Neg", [build.current], [f"neg{name}"], f"neg{name}")
+    return {
+        "then_branch": helper.make_graph(nodes, f"then{name}", [], [_result(last)]),
+        "else_branch": helper.make_graph([other], f"else{name}", [], [_result(f"neg{name}")]),
+    }
+
+
+def _result(name: str) -> onnx.ValueInfoProto:
+    return helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", 4, 8, 8])
+
+
 KINDS: dict[str, Callable[[int], onnx.ModelProto]] = {
     f.__name__.replace("_", "-"): f
     for f in (
@@ -117,43 +155,7 @@ KINDS: dict[str, Callable[[int], onnx.ModelProto]] = {
         constant_subgraphs,
         shared_initializer,
         many_consumers,
+        deep_if,
         mixed,
     )
 }
-
-
-class _Builder:
-    def __init__(self) -> None:
-        self.current = "x"
-        self._nodes: list[onnx.NodeProto] = []
-        self._weights: list[onnx.TensorProto] = []
-        self._random = np.random.default_rng(0)
-
-    def weight(self, name: str, shape: tuple[int, ...], scale: float = 1.0) -> None:
-        values = np.abs(self._random.standard_normal(shape)) * scale + 0.1
-        self.constant(name, values.astype(np.float32))
-
-    def constant(self, name: str, array: np.ndarray) -> None:
-        self._weights.append(numpy_helper.from_array(array, name))
-
-    def node(self, operator: str, others: list[str] | None = None, **attributes: object) -> None:
-        """A node on the main line: it reads the last one, and others."""
-        name = f"v{len(self._nodes)}"
-        self.side(name, operator, [self.current, *(others or [])], **attributes)
-        self.current = name
-
-    def side(self, output: str, operator: str, inputs: list[str], **attributes: object) -> None:
-        node = helper.make_node(operator, inputs, [output], name=f"{operator}_{len(self._nodes)}", **attributes)
-        self._nodes.append(node)
-
-    def model(self, shape: list[int | str]) -> onnx.ModelProto:
-        graph = helper.make_graph(
-            self._nodes,
-            "graph",
-            [helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)],
-            [helper.make_tensor_value_info(self.current, TensorProto.FLOAT, shape)],
-            self._weights,
-        )
-        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)])
-        model.ir_version = 8
-        return model

@@ -1,10 +1,11 @@
 """How the time and memory of a compile grow with the graph, next to the peers, in one run.
 
-    python benchmarks/scale.py [--sizes 1000,10000,100000] [--kinds mixed,...] [--peers PYTHON] [--limit SECONDS]
+    python benchmarks/scale.py [--sizes 1000,10000,...] [--kinds mixed,...] [--peers PYTHON] [--limit SECONDS] [--json]
 
-Each cell is a process of its own: seconds from a file on disk to a file on disk, imports not counted, and the peak of
-its memory. `x` is the seconds of the peer divided by those of graphopt in the same run; `n^` is the exponent between
-the first and the last size. PYTHON is an interpreter that has the peers installed (benchmarks/requirements.txt).
+Each cell is a process of its own, from its start to its end: CPU seconds (user and system), its peak of memory, and
+how often that is what graphopt took in the same run. Small graphs run three times, in turn, and the median counts.
+The last two columns are the exponents of a line fitted through the logarithms of all sizes: of time and memory beyond
+what the imports take. PYTHON is an interpreter that has the peers installed (benchmarks/requirements.txt).
 """
 
 from __future__ import annotations
@@ -12,78 +13,112 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import onnx
 from graphs import KINDS
+from measure import Usage, in_turn, load_line, median
+from optimize_once import TOOLS
 
-TOOLS = ("graphopt", "onnxruntime", "onnxsim", "onnxslim", "onnxscript", "onnxoptimizer")
-WORKER = Path(__file__).with_name("optimize_once.py")
+WORKER = str(Path(__file__).with_name("optimize_once.py"))
+OURS = "graphopt"
 
-Cell = dict[str, float] | str
+REPEATED = 10_000
+"""Nodes up to which a graph is run three times; the larger ones once."""
 
 
 def main() -> None:
     options = _options()
-    sizes = [int(s) for s in options.sizes.split(",")]
+    sizes = sorted(int(s) for s in options.sizes.split(","))
+    tools = list(TOOLS) if options.peers else [OURS]
+    results: list[dict[str, Any]] = []
+    if not options.json:
+        print(load_line())
     with tempfile.TemporaryDirectory() as folder:
         for kind in options.kinds.split(","):
-            print(f"\n{kind}: seconds / peak MiB")
-            print(f"{'':14}" + "".join(f"{size:>22,}" for size in sizes) + f"{'n^':>8}")
-            files = [_write(Path(folder), kind, size) for size in sizes]
-            ours = [_measure("graphopt", sys.executable, file, options.limit) for file in files]
-            print(_row("graphopt", ours, ours, sizes))
-            for tool in TOOLS[1:] if options.peers else ():
-                theirs: list[Cell] = []
-                for file in files:
-                    stopped = bool(theirs) and isinstance(theirs[-1], str)
-                    theirs.append(theirs[-1] if stopped else _measure(tool, options.peers, file, options.limit))
-                print(_row(tool, theirs, ours, sizes), flush=True)
+            cells = _measure(kind, sizes, tools, Path(folder), options)
+            results += [
+                {"kind": kind, "tool": tool, "nodes": size, **asdict(usage)}
+                for tool, row in cells.items()
+                for size, usage in zip(sizes, row, strict=True)
+            ]
+            if not options.json:
+                _print_table(kind, sizes, cells)
+    if options.json:
+        print(json.dumps({"machine": load_line(), "runs": results}, indent=2))
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--sizes", default="1000,10000,100000")
-    parser.add_argument("--kinds", default=",".join(KINDS))
-    parser.add_argument("--peers", default="")
-    parser.add_argument("--limit", type=float, default=60.0)
+    parser.add_argument("--sizes", default="1000,10000,100000,300000", help="numbers of nodes")
+    parser.add_argument("--kinds", default=",".join(KINDS), help=f"of {', '.join(KINDS)}")
+    parser.add_argument("--peers", default="", help="an interpreter that has the peers; none: graphopt alone")
+    parser.add_argument("--limit", type=float, default=60.0, help="seconds that a peer may take; graphopt may take 10x")
+    parser.add_argument("--json", action="store_true", help="print one JSON document instead of tables")
     return parser.parse_args()
 
 
-def _write(folder: Path, kind: str, size: int) -> Path:
-    path = folder / f"{kind}-{size}.onnx"
-    onnx.save(KINDS[kind](size), path)
-    return path
+def _measure(
+    kind: str, sizes: list[int], tools: list[str], folder: Path, options: argparse.Namespace
+) -> dict[str, list[Usage]]:
+    """The figures of every tool by size. A tool that fails at one size is not asked for the larger ones."""
+    cells: dict[str, list[Usage]] = {tool: [] for tool in tools}
+    for size in sizes:
+        source = folder / f"{kind}-{size}.onnx"
+        onnx.save(KINDS[kind](size), source)
+        able = [t for t in tools if not any(u.failure for u in cells[t])]
+        runs = in_turn(
+            [_command(t, source, options.peers) for t in able],
+            3 if size <= REPEATED else 1,
+            [options.limit * (10 if t == OURS else 1) for t in able],
+        )
+        found = dict(zip(able, map(median, runs), strict=True))
+        for tool, row in cells.items():
+            row.append(found.get(tool) or row[-1])
+        source.unlink()
+    return cells
 
 
-def _measure(tool: str, python: str, file: Path, limit: float) -> Cell:
-    command = [python, str(WORKER), tool, str(file), str(file.with_suffix(".out.onnx"))]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=limit, check=False)
-    except subprocess.TimeoutExpired:
-        return f"> {limit:g} s"
-    if done.returncode:
-        lines = done.stderr.strip().splitlines()
-        return "missing" if "ModuleNotFoundError" in done.stderr else f"fails: {lines[-1][:40] if lines else '?'}"
-    return json.loads(done.stdout.splitlines()[-1])
+def _command(tool: str, source: Path, peers: str) -> list[str]:
+    python = sys.executable if tool == OURS else peers
+    place = source.with_suffix("") / tool
+    place.mkdir(parents=True)
+    return [python, WORKER, tool, str(source), str(place / "model.onnx")]
 
 
-def _row(tool: str, cells: list[Cell], ours: list[Cell], sizes: list[int]) -> str:
-    texts: list[str] = []
-    for cell, own in zip(cells, ours, strict=True):
-        if isinstance(cell, str):
-            texts.append(cell)
-            continue
-        ratio = f" {cell['seconds'] / own['seconds']:.1f}x" if isinstance(own, dict) and cell is not own else ""
-        texts.append(f"{cell['seconds']:.2f} / {cell['mebibytes']:.0f}{ratio}")
-    first, last = cells[0], cells[-1]
-    exponent = ""
-    if isinstance(first, dict) and isinstance(last, dict) and len(sizes) > 1:
-        exponent = f"{math.log(last['seconds'] / first['seconds']) / math.log(sizes[-1] / sizes[0]):.2f}"
-    return f"{tool:14}" + "".join(f"{text:>22}" for text in texts) + f"{exponent:>8}"
+def _print_table(kind: str, sizes: list[int], cells: dict[str, list[Usage]]) -> None:
+    heads = ["CPU seconds, peak MiB", *(f"{size:,} nodes" for size in sizes), "time", "memory"]
+    print(f"\n{kind}: {_sentence(kind)}\n\n| {' | '.join(heads)} |\n|---{'|---:' * (len(heads) - 1)}|")
+    for tool, row in cells.items():
+        texts = [_cell(usage, own) for usage, own in zip(row, cells[OURS], strict=True)]
+        grown = [_growth(sizes, [u.said.get(figure, 0.0) for u in row]) for figure in ("cpu", "mebibytes")]
+        print(f"| {' | '.join([tool, *texts, *grown])} |", flush=True)
+
+
+def _sentence(kind: str) -> str:
+    return (KINDS[kind].__doc__ or "").splitlines()[0]
+
+
+def _cell(usage: Usage, own: Usage) -> str:
+    if usage.failure:
+        return usage.failure
+    ratio = "" if usage is own or own.failure else f" ({usage.cpu / own.cpu:.1f}x)"
+    return f"{usage.cpu:.2f}, {usage.mebibytes:.0f}{ratio}"
+
+
+def _growth(sizes: Sequence[int], figures: Sequence[float]) -> str:
+    """The exponent b of figure = a * size ** b, by least squares over the logarithms."""
+    points = [(math.log(s), math.log(f)) for s, f in zip(sizes, figures, strict=True) if f > 0]
+    if len(points) < 2:
+        return ""
+    mean_x, mean_y = (sum(c) / len(points) for c in zip(*points, strict=True))
+    slope = sum((x - mean_x) * (y - mean_y) for x, y in points) / sum((x - mean_x) ** 2 for x, _ in points)
+    return f"n^{slope:.2f}"
 
 
 if __name__ == "__main__":

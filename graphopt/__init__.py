@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from graphopt.graph.model import Model
     from graphopt.graph.save import save
     from graphopt.graph.tensor import Tensor
+    from graphopt.lang.user_functions import rule_function
     from graphopt.pipeline.passes import Context, Pass, PassResult, loosest, register
     from graphopt.pipeline.recipe import Recipe
     from graphopt.rewrite.engine import Engine
@@ -52,6 +53,7 @@ _HOMES = {
     "loosest": "graphopt.pipeline.passes",
     "merge_equal": "graphopt.rewrite.merge",
     "register": "graphopt.pipeline.passes",
+    "rule_function": "graphopt.lang.user_functions",
     "save": "graphopt.graph.save",
     "sweep_graph": "graphopt.graph.dead",
 }
@@ -76,6 +78,7 @@ __all__ = [
     "loosest",
     "merge_equal",
     "register",
+    "rule_function",
     "save",
     "sweep_graph",
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import onnx
@@ -77,10 +78,22 @@ class OnnxRuntime:
 
 
 def _load(request: BuildRequest, model: onnx.ModelProto) -> None:
+    if _loads(request.model):
+        return
     try:
         new_session(request.model, optimized=True)
     except Exception as error:  # its exceptions have no common base but this
         raise refused("ONNX Runtime", request.model.name, [_refusal(str(error), model)]) from None
+
+
+def _loads(model: Path) -> bool:
+    """Whether every node has a kernel as it stands. Its optimizations, whose time grows faster than the graph, and the
+    copies of weights that it packs, tell nothing more; only where a node has none may they take it out."""
+    try:
+        new_session(model, deterministic=True)
+    except Exception:  # its exceptions have no common base but this
+        return False
+    return True
 
 
 def _refusal(message: str, model: onnx.ModelProto) -> Refusal:

@@ -29,16 +29,15 @@ def explain(
     """Tell where a rule would fire in a model, and for the best partial match what keeps it from firing."""
     from graphopt.cli.console import emit
     from graphopt.graph.load import load
-    from graphopt.pipeline.manager import Manager
-    from graphopt.pipeline.passes import Context
     from graphopt.pipeline.recipe import Recipe
+    from graphopt.pipeline.unchecked import rewrite_unchecked
     from graphopt.rewrite.explain import explain as explain_rule
     from graphopt.rewrite.library import load_rules
 
     known = load_rules(rules or [])
     loaded = load(model)
     if recipe is not None:
-        Manager(loaded, Context(known), None, "none").run(Recipe.load(recipe))
+        rewrite_unchecked(loaded, known, Recipe.load(recipe))
     found = explain_rule(known, rule, loaded, node)
     if json:
         emit(_document(found))

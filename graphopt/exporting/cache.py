@@ -110,16 +110,6 @@ class Cache:
                     shutil.rmtree(left, ignore_errors=True)
 
 
-def cache_root(chosen: Path | None = None) -> Path:
-    """The folder of all caches: the one chosen, $GRAPHOPT_CACHE, or graphopt in the user's cache folder."""
-    if chosen is not None:
-        return chosen
-    if named := os.environ.get("GRAPHOPT_CACHE"):
-        return Path(named).expanduser().absolute()
-    caches = os.environ.get("XDG_CACHE_HOME")
-    return (Path(caches) if caches and Path(caches).is_absolute() else Path.home() / ".cache") / "graphopt"
-
-
 def _settle(path: Path) -> None:
     with path.open("rb") as file:
         os.fsync(file.fileno())

@@ -93,7 +93,8 @@ def export_exportable(
     progress: Progress = SILENT,
 ) -> ExportResult:
     """`export` of what a factory gave; `origins` are the Python modules of the factories."""
-    from graphopt.exporting.cache import Cache, cache_root
+    from graphopt.caches import cache_root
+    from graphopt.exporting.cache import Cache
     from graphopt.exporting.call import flatten
     from graphopt.exporting.dynamic import checked
 

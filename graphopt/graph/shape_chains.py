@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import onnx
 from onnx import numpy_helper, shape_inference
-from onnx.reference import ReferenceEvaluator
 
 from graphopt.graph.bodies import bodies_of
 from graphopt.graph.schemas import is_pure
@@ -85,6 +84,8 @@ class _Settler:
         return self._run(node, inputs, outputs)
 
     def _run(self, node: onnx.NodeProto, inputs: Known, outputs: list[str]) -> Known | None:
+        from onnx.reference import ReferenceEvaluator
+
         graph = onnx.GraphProto(name="one", node=[node])
         graph.input.extend(onnx.ValueInfoProto(name=name) for name in inputs)
         graph.output.extend(onnx.ValueInfoProto(name=name) for name in outputs)

@@ -20,12 +20,7 @@ from graphopt.lang.check_together import check_together
 from graphopt.lang.check_types import check_types
 from graphopt.lang.diagnostics import Diagnostic, Diagnostics, RuleError
 from graphopt.lang.target import TargetFacts
-
-PHASES = ("simplify", "fold", "fuse", "legalize", "quantize", "prune")
-"""Phases in the order in which recipes usually run them."""
-
-CONTRACTS = ("exact", "real", "approx", "quant")
-ORDERS = ("shrink", "lower", "once")
+from graphopt.lang.words import CONTRACTS, ORDERS, PHASES
 
 
 def check(files: Iterable[t.RuleFile]) -> None:
@@ -49,6 +44,7 @@ def find_errors(files: Iterable[t.RuleFile], targets: Sequence[TargetFacts] = ()
     sound: list[t.Rule] = []
     first: dict[str, t.Rule] = {}
     for rule in (rule for file in files for rule in file.rules):
+        before = len(found.found)
         twin = first.setdefault(rule.name, rule)
         if twin is not rule:
             found.add(
@@ -58,7 +54,6 @@ def find_errors(files: Iterable[t.RuleFile], targets: Sequence[TargetFacts] = ()
                 "give one of them another name",
                 (twin.name_span, "the other one is here"),
             )
-        before = len(found.found)
         _check_rule(rule, targets, found)
         if len(found.found) == before:
             sound.append(rule)

@@ -6,12 +6,11 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from graphopt.lang import tree as t
-from graphopt.lang.check_operators import operators_of
 from graphopt.lang.check_termination import emitted_operators, heads
 from graphopt.lang.diagnostics import Diagnostics
-from graphopt.lang.names import walk
+from graphopt.lang.names import pattern_size, walk
 from graphopt.lang.operators import split_operator
-from graphopt.lang.overlap import covers, may_overlap, options_of, roots
+from graphopt.lang.overlap import LeftSide, covers, may_overlap, options_of
 from graphopt.lang.versions import opset_bounds
 
 
@@ -36,25 +35,22 @@ def _share_opsets(first: t.Rule, second: t.Rule) -> bool:
 def _check_order(rules: list[t.Rule], found: Diagnostics) -> None:
     """Rules in the order in which the engine tries them: priority, then size, then the order of the files."""
     turns = {id(rule): (-rule.priority, -pattern_size(rule)) for rule in rules}
-    by_root: dict[str, list[t.Rule]] = {}
+    by_root: dict[str, list[LeftSide]] = {}
     for rule in sorted(rules, key=lambda rule: turns[id(rule)]):
-        heads_of_root = _root_operators(rule)
-        earlier = {id(r): r for head in heads_of_root for r in by_root.get(head, ())}
+        side = LeftSide(rule)
+        earlier = {id(s): s for operator in side.operators for s in by_root.get(operator, ())}
         for other in earlier.values():
-            at_once = turns[id(other)] == turns[id(rule)]
-            if _share_opsets(rule, other) and _conflict(other, rule, found, at_once=at_once):
+            at_once = turns[id(other.rule)] == turns[id(rule)]
+            if _share_opsets(rule, other.rule) and _conflict(other, side, found, at_once=at_once):
                 break
-        for head in heads_of_root:
-            by_root.setdefault(head, []).append(rule)
+        for operator in side.operators:
+            by_root.setdefault(operator, []).append(side)
 
 
-def _root_operators(rule: t.Rule) -> set[str]:
-    return {o for p in options_of(roots(rule)[-1].pattern) for o in operators_of(p.operator, rule)}
-
-
-def _conflict(first: t.Rule, second: t.Rule, found: Diagnostics, *, at_once: bool) -> bool:
+def _conflict(before: LeftSide, after: LeftSide, found: Diagnostics, *, at_once: bool) -> bool:
     """Tell what is wrong about two rules of which the first is tried before the second, or nothing says which."""
-    if _is_unconditional(first) and _includes(first, second) and covers(first, second):
+    first, second = before.rule, after.rule
+    if _is_unconditional(first) and _includes(first, second) and covers(before, after):
         found.add(
             "GR060",
             f"{second.name} never fires: {first.name} matches the same nodes, and more, and is tried first",
@@ -63,7 +59,7 @@ def _conflict(first: t.Rule, second: t.Rule, found: Diagnostics, *, at_once: boo
             (first.name_span, "it is tried first"),
         )
         return True
-    if at_once and may_overlap(first, second):
+    if at_once and may_overlap(before, after):
         found.add(
             "GR061",
             f"{second.name} and {first.name} can match the same nodes, and nothing but their place in the files "
@@ -83,20 +79,6 @@ def _is_unconditional(rule: t.Rule) -> bool:
 def _includes(first: t.Rule, second: t.Rule) -> bool:
     (low, high), (other_low, other_high) = opset_bounds(first.opset), opset_bounds(second.opset)
     return low <= other_low and other_high <= high
-
-
-def pattern_size(rule: t.Rule) -> int:
-    """How many nodes a rule's pattern has; of alternatives the most."""
-    return sum(_size(m.pattern) for m in rule.matches)
-
-
-def _size(pattern: t.InputPattern) -> int:
-    if isinstance(pattern, t.Alternatives):
-        return max(_size(o) for o in pattern.options)
-    if isinstance(pattern, t.NodePattern):
-        own = len(pattern.inputs) - 1 if pattern.is_product else 1
-        return own + sum(_size(i) for i in pattern.inputs)
-    return 0
 
 
 # --- rules that undo each other ---

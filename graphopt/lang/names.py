@@ -104,3 +104,17 @@ def _renamed(value: Any, name: str, operator: str) -> Any:
     if is_dataclass(value) and not isinstance(value, (Span, type)):
         return rename_operator(value, name, operator)
     return value
+
+
+def pattern_size(rule: t.Rule) -> int:
+    """How many nodes a rule's pattern has; of alternatives the most."""
+    return sum(_size(m.pattern) for m in rule.matches)
+
+
+def _size(pattern: t.InputPattern) -> int:
+    if isinstance(pattern, t.Alternatives):
+        return max(_size(o) for o in pattern.options)
+    if isinstance(pattern, t.NodePattern):
+        own = len(pattern.inputs) - 1 if pattern.is_product else 1
+        return own + sum(_size(i) for i in pattern.inputs)
+    return 0

@@ -30,6 +30,12 @@ class Node:
     pattern: t.NodePattern
     is_shared: bool
 
+    @property
+    def operators(self) -> tuple[str, ...]:
+        """The operators that it takes: several where it is a generic."""
+        name = self.pattern.operator
+        return next((g.options for g in self.rule.generics if g.name == name), (name,))
+
 
 def roots(rule: t.Rule) -> list[t.Match]:
     """Statements whose results no other statement reads."""
@@ -41,30 +47,38 @@ def options_of(pattern: t.NodePattern | t.Alternatives) -> tuple[t.NodePattern, 
     return pattern.options if isinstance(pattern, t.Alternatives) else (pattern,)
 
 
-def may_overlap(first: t.Rule, second: t.Rule) -> bool:
+class LeftSide:
+    """What a rule matches, prepared to be held against many others.
+
+    Attributes:
+        rule: the rule.
+        options: the alternatives of its last root.
+        operators: of those, with generics expanded.
+    """
+
+    def __init__(self, rule: t.Rule) -> None:
+        found = roots(rule)
+        last = found[-1]
+        self.rule = rule
+        self.options = tuple(Node(rule, p, last.is_shared) for p in options_of(last.pattern))
+        self.operators = frozenset(o for node in self.options for o in node.operators)
+        self.results = len(last.targets)
+        self.has_one_root = len(found) == 1
+        self.repeats_a_name = _repeats_a_name(rule)
+
+
+def may_overlap(first: LeftSide, second: LeftSide) -> bool:
     """Whether some nodes could be matched by both rules from the same root."""
-    left, right = roots(first)[-1], roots(second)[-1]
-    return any(
-        _nodes_meet(Node(first, a, left.is_shared), Node(second, b, right.is_shared))
-        for a in options_of(left.pattern)
-        for b in options_of(right.pattern)
-    )
+    return any(_nodes_meet(a, b) for a in first.options for b in second.options)
 
 
-def covers(general: t.Rule, special: t.Rule) -> bool:
+def covers(general: LeftSide, special: LeftSide) -> bool:
     """Whether the first rule matches wherever the second does, from the same root."""
-    if len(roots(general)) > 1 or len(roots(special)) > 1 or _repeats_a_name(general):
+    if not (general.has_one_root and special.has_one_root) or general.repeats_a_name:
         return False
-    left, right = roots(general)[0], roots(special)[0]
-    if len(left.targets) != len(right.targets):
+    if general.results != special.results or not special.operators <= general.operators:
         return False
-    return all(
-        any(
-            _node_covers(Node(general, a, left.is_shared), Node(special, b, right.is_shared))
-            for a in options_of(left.pattern)
-        )
-        for b in options_of(right.pattern)
-    )
+    return all(any(_node_covers(a, b) for a in general.options) for b in special.options)
 
 
 def _repeats_a_name(rule: t.Rule) -> bool:
@@ -97,9 +111,12 @@ def _may_be_present(pattern: t.InputPattern) -> bool:
     return not isinstance(pattern, t.Absent)
 
 
+_ALL_DTYPES = frozenset(DType)
+
+
 def _dtypes(rule: t.Rule, pattern: t.InputPattern) -> frozenset[DType]:
     if not isinstance(pattern, t.Variable) or pattern.type is None or pattern.type.dtype is None:
-        return frozenset(DType)
+        return _ALL_DTYPES
     name = pattern.type.dtype
     options = next((g.options for g in rule.generics if g.name == name), (name,))
     return frozenset(DType[o] for o in options if o in DType.__members__)
@@ -119,8 +136,9 @@ def _inputs_meet(first: t.Rule, a: t.InputPattern, second: t.Rule, b: t.InputPat
     if made_a and made_b:
         return any(_nodes_meet(x, y) for x in made_a for y in made_b)
     if (made_a and _is_constant(b)) or (made_b and _is_constant(a)):
-        return False
-    return bool(_dtypes(first, a) & _dtypes(second, b)) and _dims_meet(a, b)
+        return False  # what a node makes is no constant
+    left, right = _dtypes(first, a), _dtypes(second, b)
+    return (left is right or not left.isdisjoint(right)) and _dims_meet(a, b)
 
 
 def _is_constant(pattern: t.InputPattern) -> bool:
@@ -146,24 +164,43 @@ def _nodes_meet(a: Node, b: Node) -> bool:
         left, right = list(_operands(a)), list(_operands(b))
         if len(left) != len(right):
             return False
-        orders = permutations(right) if len(right) <= MOST_PERMUTED else iter([tuple(right)])
-        return any(all(_inputs_meet(a.rule, x, b.rule, y) for x, y in zip(left, o, strict=True)) for o in orders)
-    if not _attributes_meet(a, b):
+        is_free = True
+    elif _attributes_meet(a, b):
+        pairs = list(_pairs(a.pattern.inputs, b.pattern.inputs))
+        left, right = [x for x, _ in pairs], [y for _, y in pairs]
+        is_free = split_operator(a.pattern.operator) in COMMUTATIVE
+    else:
         return False
-    pairs = list(_pairs(a.pattern.inputs, b.pattern.inputs))
-    orders = _orders(a.pattern, len(pairs))
-    return any(
-        all(_inputs_meet(a.rule, pairs[i][0], b.rule, pairs[j][1]) for i, j in enumerate(order)) for order in orders
-    )
+    if not is_free:
+        return all(_inputs_meet(a.rule, x, b.rule, y) for x, y in zip(left, right, strict=True))
+    fits: list[list[bool]] = []
+    for x in left:
+        fits.append([_inputs_meet(a.rule, x, b.rule, y) for y in right])
+        if not any(fits[-1]):
+            return False
+    return _can_pair_up(fits)
 
 
 def _share_an_operator(a: Node, b: Node) -> bool:
-    return bool(set(_operators(a)) & set(_operators(b)))
+    if not (a.rule.generics or b.rule.generics):
+        return a.pattern.operator == b.pattern.operator
+    return not set(a.operators).isdisjoint(b.operators)
 
 
-def _operators(node: Node) -> tuple[str, ...]:
-    name = node.pattern.operator
-    return next((g.options for g in node.rule.generics if g.name == name), (name,))
+def _can_pair_up(fits: list[list[bool]]) -> bool:
+    """Whether each row can have a column of its own that fits it (Kuhn's augmenting paths)."""
+    taken: dict[int, int] = {}
+
+    def place(row: int, seen: set[int]) -> bool:
+        for column, fit in enumerate(fits[row]):
+            if fit and column not in seen:
+                seen.add(column)
+                if column not in taken or place(taken[column], seen):
+                    taken[column] = row
+                    return True
+        return False
+
+    return all(place(row, set()) for row in range(len(fits)))
 
 
 def _operands(node: Node) -> Iterator[t.InputPattern]:
@@ -226,7 +263,7 @@ def _attribute(node: Node, name: str) -> tuple[str, Any]:
 
 
 def _default(node: Node, name: str) -> Any:
-    version = newest_within(_operators(node)[0], node.rule.opset)
+    version = newest_within(node.operators[0], node.rule.opset)
     declared = version.attributes.get(name) if version is not None else None
     return declared.default if declared is not None else None
 
@@ -234,7 +271,7 @@ def _default(node: Node, name: str) -> Any:
 def _names(*nodes: Node) -> list[str]:
     found = {a.name for n in nodes for a in n.pattern.attributes}
     for node in nodes:
-        version = newest_within(_operators(node)[0], node.rule.opset)
+        version = newest_within(node.operators[0], node.rule.opset)
         found.update(version.attributes if version is not None else ())
     return sorted(found)
 
@@ -257,7 +294,7 @@ def _same(value: Any, other: Any) -> bool:
 
 
 def _node_covers(a: Node, b: Node) -> bool:
-    if a.pattern.is_product or b.pattern.is_product or not set(_operators(b)) <= set(_operators(a)):
+    if a.pattern.is_product or b.pattern.is_product or not set(b.operators) <= set(a.operators):
         return False
     if not all(_attribute_covers(_attribute(a, n), _attribute(b, n)) for n in _names(a, b)):
         return False

@@ -58,7 +58,8 @@ def _parse_piece(text: str, reader: Reader, errors: list[Diagnostic]) -> Branch:
 
 _STATEMENT = re.compile(
     r"^[ \t]*(?:(rule|axes|prune|phase|use)[ \t]+[^\s=]|(opset)[ \t]*[<>=!0-9][^\n]*"
-    r"(?=(?:\n[ \t]*(?:#[^\n]*)?\r?)*(?:\n[ \t]*(?:rule|axes|prune|phase|use|opset)[ \t]|\s*\Z)))",
+    r"(?=(?:\n[ \t]*(?:#[^\n]*)?\r?)*"
+    r"(?:\n[ \t]*(?:(?:rule|axes|prune|phase)[ \t]|use[ \t]*\"|opset[ \t]*[<>=!0-9])|\s*\Z)))",
     re.MULTILINE,
 )
 """A line that opens a statement; an `opset` line that neither a statement nor the end follows is of a rule."""

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 from graphopt.errors import RecipeError, did_you_mean
 from graphopt.graph.model import Model
 from graphopt.lang import tree
-from graphopt.lang.check import PHASES
+from graphopt.lang.words import PHASES
 from graphopt.progress import SILENT, Progress
 from graphopt.rewrite.journal import Firing, Journal
 from graphopt.rewrite.watch import Tally

@@ -7,11 +7,15 @@ from functools import cache
 from importlib import resources
 from importlib.metadata import entry_points
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from graphopt.errors import UsageError, did_you_mean
+from graphopt.errors import GraphoptError, UsageError, did_you_mean
 from graphopt.lang import tree
-from graphopt.lang.files import RuleFiles
 from graphopt.lang.target import TargetFacts
+from graphopt.rewrite import kept_rules
+
+if TYPE_CHECKING:
+    from graphopt.lang.files import RuleFiles
 
 ENTRY_POINTS = "graphopt.rules"
 
@@ -27,12 +31,24 @@ def load_rules(extra: Sequence[Path] = (), skip: Sequence[str] = ()) -> tuple[tr
         RuleError: the errors of all files.
         UsageError: a file cannot be read, or a rule to skip does not exist.
     """
-    rules = load_files(extra).rules
+    alone = not extra and not entry_points(group=ENTRY_POINTS)
+    rules = _shipped_rules() if alone else load_files(extra).rules
     names = {rule.name for rule in rules}
     for name in skip:
         if name not in names:
             raise UsageError(f"there is no rule {name!r} to skip", help=did_you_mean(name, names))
     return tuple(rule for rule in rules if rule.name not in skip)
+
+
+def _shipped_rules() -> list[tree.Rule]:
+    """The rules that come with graphopt, checked: now, or when they were read the last time."""
+    key = kept_rules.key_of(resources.files("graphopt.rules"))
+    files = kept_rules.find(key) if key is not None else None
+    if files is None:
+        files = load_files().files
+        if key is not None:
+            kept_rules.keep(key, files)
+    return [rule for file in files for rule in file.rules]
 
 
 def load_files(extra: Sequence[Path] = ()) -> RuleFiles:
@@ -51,12 +67,16 @@ def load_files(extra: Sequence[Path] = ()) -> RuleFiles:
 
 def installed_files() -> RuleFiles:
     """The rule files that come with graphopt and with installed packages, not checked yet."""
+    from graphopt.lang.files import RuleFiles
+
     files = RuleFiles()
     files.add_package(resources.files("graphopt.rules"))
     for entry in sorted(entry_points(group=ENTRY_POINTS), key=lambda e: e.name):
         try:
             folder = resources.files(entry.value)
-        except ImportError as error:
+        except GraphoptError:
+            raise
+        except Exception as error:  # importing it registers its functions: foreign code, which may raise anything
             raise UsageError(
                 f"the rules {entry.name} of an installed package cannot be read: {error}",
                 help=f"install the package {entry.value} anew, or remove it",
@@ -67,6 +87,8 @@ def installed_files() -> RuleFiles:
 
 def shipped_files() -> list[tree.RuleFile]:
     """The rule files that come with graphopt."""
+    from graphopt.lang.files import RuleFiles
+
     files = RuleFiles()
     files.add_package(resources.files("graphopt.rules"))
     return files.files

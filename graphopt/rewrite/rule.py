@@ -9,9 +9,8 @@ from graphopt.graph.graph import Node, Value
 from graphopt.graph.model import Model
 from graphopt.graph.schemas import has_operator
 from graphopt.lang import tree as t
-from graphopt.lang.check_together import pattern_size
 from graphopt.lang.evaluate import Compute, compile_expression
-from graphopt.lang.names import names_in
+from graphopt.lang.names import names_in, pattern_size
 from graphopt.lang.operators import split_operator
 from graphopt.lang.source import Span
 from graphopt.lang.values import UNKNOWN, Decline, as_truth, is_list

@@ -68,15 +68,15 @@ class Tally:
         tried: attempts at nodes whose operators made a match possible.
         fired: attempts that changed the graph.
         structure: attempts that found another structure.
-        declined: attempts that matched but for a condition (by its place), or whose rewrite could not be carried out.
-        unknown: attempts that stopped at what is not established, by place.
+        declined: by place, attempts that matched but for a condition, or whose rewrite could not be carried out.
+        unknown: by place, attempts that stopped at what is not established.
     """
 
     tried: int = 0
     fired: int = 0
     structure: int = 0
-    declined: Counter[str] = field(default_factory=Counter[str])
-    unknown: Counter[str] = field(default_factory=Counter[str])
+    declined: Counter[Span] = field(default_factory=Counter[Span])
+    unknown: Counter[Span] = field(default_factory=Counter[Span])
 
     @property
     def matched(self) -> int:
@@ -91,6 +91,14 @@ class Tally:
         elif stop is None or stop.kind == "structure":
             self.structure += 1
         elif stop.kind == "unknown":
-            self.unknown[stop.span.place] += 1
+            self.unknown[stop.span] += 1
         else:
-            self.declined[stop.span.place] += 1
+            self.declined[stop.span] += 1
+
+    def add(self, other: Tally) -> None:
+        """Count the attempts of another tally as well."""
+        self.tried += other.tried
+        self.fired += other.fired
+        self.structure += other.structure
+        self.declined.update(other.declined)
+        self.unknown.update(other.unknown)

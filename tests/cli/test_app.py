@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -286,13 +286,22 @@ def test_a_closed_stream_changes_no_exit_code(model: Path, closed: str, file: st
     assert (done.returncode, done.stderr) == (code, missing)
 
 
+def verbs(command: Any, path: str = "") -> Iterator[tuple[str, list[str]]]:
+    """Each verb, those below a verb as well, with its options."""
+    for name, verb in command.commands.items():
+        if hasattr(verb, "commands"):
+            yield from verbs(verb, f"{path}{name} ")
+        else:
+            options = [option for p in verb.params for option in (*p.opts, *p.secondary_opts)]
+            yield f"{path}{name}", [option for option in options if option.startswith("-")]
+
+
 def test_the_docs_name_every_verb_and_option() -> None:
     text = DOCS.read_text("utf-8")
-    command: Any = typer.main.get_command(application())
-    assert {"compile", "export", "check", "inspect"} <= command.commands.keys()
-    for name, verb in command.commands.items():
-        assert f"| `graphopt {name} " in text
+    found = dict(verbs(typer.main.get_command(application())))
+    assert {"compile", "export", "check", "inspect", "rules list"} <= found.keys()
+    for name, options in found.items():
+        assert f"| `graphopt {name}" in text
         section = text.partition(f"### {name}\n")[2].partition("\n#")[0]
-        options = [option for p in verb.params for option in (*p.opts, *p.secondary_opts) if option.startswith("-")]
         missing = [option for option in options if f"`{option}`" not in section]
         assert (name, missing) == (name, [])

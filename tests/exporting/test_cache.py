@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from graphopt.exporting.cache import Cache, Damaged, cache_root
+from graphopt.caches import cache_root
+from graphopt.exporting.cache import Cache, Damaged
 
 KEY = "0" * 64
 RECORD = {"exporter": "dynamo", "warnings": ["one"]}

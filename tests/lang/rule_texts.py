@@ -21,11 +21,16 @@ def joined(items: list[str]) -> str:
     return ", ".join(items)
 
 
+def each_once(settings: list[str]) -> list[str]:
+    """The last of each name. (`unique_by` would make Hypothesis write down the strategy, which is 33 kB long.)"""
+    return list({setting.partition("=")[0]: setting for setting in settings}.values())
+
+
 def calls(arguments: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
     keywords = st.tuples(NAMES, arguments).map("=".join)
-    inside = st.tuples(
-        st.lists(arguments, max_size=3), st.lists(keywords, max_size=2, unique_by=lambda k: k.partition("=")[0])
-    ).map(lambda pair: joined([*pair[0], *pair[1]]))
+    inside = st.tuples(st.lists(arguments, max_size=3), st.lists(keywords, max_size=2).map(each_once)).map(
+        lambda pair: joined([*pair[0], *pair[1]])
+    )
     rests = st.sampled_from(["", ", **rest"])
     return st.one_of(
         st.tuples(NAMES, inside).map(lambda p: f"{p[0]}({p[1]})"),
@@ -67,7 +72,7 @@ ATTRIBUTES = st.tuples(
 
 def patterns(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
     others = st.one_of(VARIABLES, st.sampled_from(["_", "none", "*xs"]), NUMBERS, NUMBERS.map(lambda n: f"~{n}"), inner)
-    attributes = st.lists(ATTRIBUTES, max_size=2, unique_by=lambda a: a.partition("=")[0])
+    attributes = st.lists(ATTRIBUTES, max_size=2).map(each_once)
     rests = st.lists(st.just("**rest"), max_size=1)
     arguments = st.tuples(st.lists(others, max_size=3), attributes, rests).map(lambda p: joined([*p[0], *p[1], *p[2]]))
     nodes = st.tuples(st.sampled_from(["Conv", "com.microsoft::Gelu", "T"]), arguments).map(lambda p: f"{p[0]}({p[1]})")

@@ -24,6 +24,7 @@ from graphopt.lang.parse import parse
 from graphopt.rewrite.engine import Engine
 from graphopt.rewrite.journal import Journal
 from graphopt.rewrite.library import shipped_files
+from tests.lang.test_format import only_the_look_changes
 from tests.rules.case import model_of
 
 QUICK, THOROUGH = 150, 20000
@@ -110,6 +111,7 @@ def is_read_or_refused(text: str) -> None:
             assert found.diagnostics
             assert str(found).startswith("fuzzed.rules:")
         else:
+            only_the_look_changes(text)
             never_breaks_the_engine(found)
 
 

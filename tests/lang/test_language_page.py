@@ -6,12 +6,13 @@ import re
 
 import pytest
 
-from graphopt.lang.check import ORDERS, PHASES, check
+from graphopt.lang.check import check
 from graphopt.lang.diagnostics import RuleError
 from graphopt.lang.evaluate import compile_expression
 from graphopt.lang.functions import FUNCTIONS
 from graphopt.lang.parse import parse
 from graphopt.lang.values import equal
+from graphopt.lang.words import ORDERS, PHASES
 from graphopt.parity.contract import KINDS
 from tests.lang.documents import Block, blocks_of, table_of
 from tests.rules.case import Case, Variant, parse_cases, variants_of

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 
 # From the lowest to the highest; a folder may import those of the lines above its own, and itself.
 LAYERS = (
-    ("errors", "progress"),
+    ("caches", "errors", "progress"),
     ("graph",),
     ("data", "lang", "targets"),
     ("backends", "calibration", "parity", "rewrite"),

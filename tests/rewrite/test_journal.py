@@ -9,7 +9,7 @@ import onnx
 from graphopt.graph.load import from_proto
 from graphopt.rewrite.engine import Engine
 from graphopt.rewrite.journal import Firing, Journal
-from graphopt.rewrite.mark import FROM, RULES
+from graphopt.rewrite.mark import AND_MORE, FROM, NAMES_AT_MOST, RULES
 from tests.rewrite.build import apply, rules_of
 from tests.rules.case import model_of
 
@@ -82,6 +82,16 @@ def test_a_node_says_where_it_comes_from():
         RULES: ["even@test.rules:9", "magnitude_of_magnitude@test.rules:16"],
     }
     assert (FROM, RULES) == ("graphopt.from", "graphopt.rules")
+
+
+def test_a_node_that_stands_for_very_many_names_the_first_hundred():
+    chain = "\n".join(f'["n{i}"] v{i + 1} = Abs (v{i})' for i in range(300))
+    (node,) = apply(RULES_TEXT, f"(float[2] v0) => (float[2] v300) {{ {chain} }}").model.graph.node
+    names = metadata(node)[FROM]
+    assert len(names) == NAMES_AT_MOST + 1
+    assert names[-1] == AND_MORE
+    assert len(set(names)) == len(names)
+    assert set(names[:-1]) <= {f"n{i}" for i in range(300)}
 
 
 def test_a_node_that_no_rule_made_says_nothing():

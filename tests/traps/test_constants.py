@@ -270,3 +270,21 @@ def test_folding_what_is_an_output_counts_as_a_change() -> None:
     )
     assert fold_graph(model, 100) == (1, [])
     assert [n.op_type for n in model.graph.nodes] == ["Neg", "Constant", "Constant"]
+
+
+def test_what_hangs_on_a_constant_that_was_found_is_known_as_well(tmp_path: Path) -> None:
+    """Inference does not see through the first Identity: only folding shows where the Reshape goes, and its Shape."""
+    after = compiled(
+        f"""{HEAD}
+        main (float[4,6] x) => (float[2,12] y, int64[2] s, float[2,12] z) <int64[2] t = {{2, 12}}> {{
+            u = Identity(t)
+            y = Reshape(x, u)
+            a = Relu(y)
+            s = Shape(a)
+            b = Identity(t)
+            z = Reshape(a, b)
+        }}""",
+        tmp_path,
+    )
+    assert operators(after) == ["Reshape", "Relu"]
+    assert [n.op_type for n in after.graph.node if n.output[0] == "s"] == ["Constant"]

@@ -1,0 +1,1 @@
+"""Rules proved by machine: instances, the engine under test, oracles, verdicts."""

@@ -1,0 +1,63 @@
+"""Models run in their own element types."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx.reference import ReferenceEvaluator
+
+from graphopt.graph.session import new_session
+from graphopt.verify.judge_values import Array, flat
+
+_NO_KERNEL = ("NOT_IMPLEMENTED", "bfloat16", "Could not find an implementation", "is not a registered function/op")
+
+
+class Refused(Exception):
+    """ONNX Runtime takes the model, or what it is given, for wrong."""
+
+
+class NoKernel(Refused):
+    """ONNX Runtime lacks something that the model needs, which says nothing about the model."""
+
+
+def run(model: onnx.ModelProto, feeds: Mapping[str, Array]) -> dict[str, Array]:
+    """The outputs, by name, from ONNX Runtime with its optimizations off, on one thread.
+
+    Raises:
+        Refused: it does not load the model, or fails; says why.
+    """
+    if any(array.dtype.name == "bfloat16" for array in feeds.values()):
+        raise NoKernel("ONNX Runtime takes no bfloat16 from Python")
+    try:
+        session = _session(model.SerializeToString(deterministic=True))
+        found: list[Any] = session.run(None, dict(feeds))
+    except Exception as error:  # its exceptions share no base
+        kind = NoKernel if any(mark in str(error) for mark in _NO_KERNEL) else Refused
+        raise kind(" ".join(str(error).split())) from None
+    return flat(dict(zip((o.name for o in model.graph.output), found, strict=True)))
+
+
+@lru_cache(maxsize=32)
+def _session(data: bytes) -> Any:
+    return new_session(data, threads=1)
+
+
+def run_reference(model: onnx.ModelProto, feeds: Mapping[str, Array]) -> dict[str, Array]:
+    """The same from onnx's reference evaluator, for operators that move data and nothing else.
+
+    Raises:
+        Refused: it lacks something, or fails.
+    """
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        try:
+            evaluator: Any = ReferenceEvaluator(model)
+            found: list[Any] = evaluator.run(None, dict(feeds))
+        except Exception as error:
+            raise Refused(" ".join(str(error).split())) from None
+    return flat(dict(zip((o.name for o in model.graph.output), found, strict=True)))
