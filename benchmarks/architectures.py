@@ -2,10 +2,13 @@
 
     python benchmarks/architectures.py FOLDER [--only NAME]...
 
-Every architecture is exported four ways: by the TorchScript exporter and by the dynamo exporter, each with and without the
-exporter's own optimization, the batch dynamic. Weights are random but not degenerate: convolutions and matrices by
+Every architecture is exported four ways: by the TorchScript exporter and by the dynamo exporter, each with and without
+the exporter's own optimization, the batch dynamic. Weights are random but not degenerate: convolutions and matrices by
 Kaiming's rule, and the statistics of BatchNormalization drawn at random, so that folding them changes every number.
 """
+
+# transformers is not among the project's own dependencies, and torch's stubs are partial
+# pyright: basic, reportMissingImports=false
 
 from __future__ import annotations
 
@@ -160,7 +163,8 @@ def randomize(model: nn.Module) -> None:
         elif isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d)):
             nn.init.uniform_(module.weight, 0.5, 1.5)
             nn.init.normal_(module.bias, std=0.2)
-            assert module.running_mean is not None and module.running_var is not None
+            assert module.running_mean is not None
+            assert module.running_var is not None
             nn.init.normal_(module.running_mean, std=0.2)
             nn.init.uniform_(module.running_var, 0.5, 2.0)
 
