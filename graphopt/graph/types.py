@@ -179,26 +179,34 @@ def infer_node(node: Node, model: Model) -> None:
         return
     types: dict[str, onnx.TypeProto] = {}
     data: dict[str, onnx.TensorProto] = {}
-    for value in node.inputs:
+    for place, value in enumerate(node.inputs):
         if value is None:
             continue
         proto = type_proto(value)
         if proto is None:
             return
-        types[value.name] = proto
+        types[f"in {place}"] = proto
         if value.constant is not None and matters_to_shapes(value, node):
-            data[value.name] = value.constant.to_proto("")
+            data[f"in {place}"] = value.constant.to_proto("")
     from graphopt.graph.save import node_proto
 
     try:
         inferred = shape_inference.infer_node_outputs(
-            found, node_proto(node), types, data, opset_imports=opset_imports(model.opsets)
+            found, _by_place(node_proto(node)), types, data, opset_imports=opset_imports(model.opsets)
         )
     except checker.ValidationError as error:  # an element type or attribute that the operator does not take
         raise shape_inference.InferenceError(str(error)) from None
-    for value in node.outputs:
-        if value is not None and value.name in inferred:
-            set_type(value, inferred[value.name])
+    for place, value in enumerate(node.outputs):
+        if value is not None and f"out {place}" in inferred:
+            set_type(value, inferred[f"out {place}"])
+
+
+def _by_place(proto: onnx.NodeProto) -> onnx.NodeProto:
+    """A node whose values are named by where they stand: those of new nodes have no names of their own yet."""
+    for kind, names in (("in", proto.input), ("out", proto.output)):
+        for place, name in enumerate(names):
+            names[place] = f"{kind} {place}" if name else ""
+    return proto
 
 
 def matters_to_shapes(value: Value, node: Node) -> bool:

@@ -193,3 +193,13 @@ def test_types_of_the_result_are_checked_even_if_the_rule_is_wrong():
     rule = rule_text("y = Relu(x)", "y = Transpose(x)", order="lower")
     assert not rewrite(model_of(relu("[2,3]")), rules_of(rule)).firings
     assert rewrite(model_of(relu("[3,3]")), rules_of(rule)).firings
+
+
+def test_new_values_are_told_apart_while_they_have_no_names():
+    """A value of the model may have any name, such as the one that a new value or constant has in a draft."""
+    rule = rule_text("y = Gemm(a, b, none)", "y = MatMul(Neg(a), Neg(b))", order="lower", opset=">= 11")
+    proto = model_of("(float[2,3] a, float[3,4] b) => (float[2,4] z) { z = Gemm (a, b) }")
+    for name, new in (("a", "0"), ("b", "c1")):
+        next(i for i in proto.graph.input if i.name == name).name = new
+    proto.graph.node[0].input[:] = ["0", "c1"]
+    assert len(rewrite(proto, rules_of(rule)).firings) == 1
