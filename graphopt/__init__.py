@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from graphopt.rewrite.functions import inline_functions
     from graphopt.rewrite.inline import inline_decided
     from graphopt.rewrite.merge import merge_equal
+    from graphopt.rewrite.opset import convert_opset
 
 __version__ = "0.1.0"
 
@@ -45,6 +46,7 @@ _HOMES = {
     "Tensor": "graphopt.graph.tensor",
     "Value": "graphopt.graph.graph",
     "compile": "graphopt.api",
+    "convert_opset": "graphopt.rewrite.opset",
     "export": "graphopt.exporting.job",
     "fold_graph": "graphopt.rewrite.fold",
     "inline_decided": "graphopt.rewrite.inline",
@@ -70,6 +72,7 @@ __all__ = [
     "Tensor",
     "Value",
     "compile",
+    "convert_opset",
     "export",
     "fold_graph",
     "inline_decided",

@@ -114,6 +114,7 @@ def _shipped(module: str, name: str) -> Callable[[], type[Pass]]:
 PASSES: dict[str, Callable[[], type[Pass]]] = {
     "apply-rules": _shipped("apply_rules", "ApplyRules"),
     "fold-constants": _shipped("fold_constants", "FoldConstants"),
+    "convert-opset": _shipped("convert_opset", "ConvertOpset"),
     "eliminate-common-subexpressions": _shipped("eliminate_common_subexpressions", "EliminateCommonSubexpressions"),
     "inline-branches": _shipped("inline_branches", "InlineBranches"),
     "inline-functions": _shipped("inline_functions", "InlineFunctions"),

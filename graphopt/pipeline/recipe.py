@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -81,7 +82,7 @@ def parse_recipe(text: str, name: str, where: str) -> Recipe:
     rounds = content.get("rounds", 1)
     if type(rounds) is not int or not 1 <= rounds <= 100:
         raise RecipeError(f"rounds is {rounds!r}", where=where, help="rounds is a whole number from 1 to 100")
-    passes = tuple(_pass(entry, f"{where}, pass {i}") for i, entry in enumerate(entries, 1))
+    passes = tuple(make_pass(entry, f"{where}, pass {i}") for i, entry in enumerate(entries, 1))
     description = content.get("description", "")
     if not isinstance(description, str):
         raise RecipeError(f"description is {description!r}", where=where, help="a description is a text")
@@ -94,7 +95,12 @@ def _entries(value: Any) -> list[dict[str, Any]]:
     return entries if all(isinstance(entry, dict) for entry in entries) else []
 
 
-def _pass(entry: dict[str, Any], where: str) -> Pass:
+def make_pass(entry: Mapping[str, Any], where: str) -> Pass:
+    """A pass from what a recipe says of it: its name under `use`, and its options.
+
+    Raises:
+        RecipeError: there is no such pass or option, or an option has no such value.
+    """
     options = dict(entry)
     name = options.pop("use", None)
     if not isinstance(name, str):

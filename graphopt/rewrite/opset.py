@@ -1,0 +1,43 @@
+"""Another version of the standard's operators for a model, by onnx's own converter."""
+
+from __future__ import annotations
+
+import onnx
+
+from graphopt.errors import RewriteError
+from graphopt.graph.adopt import fits, transform
+from graphopt.graph.model import Model
+from graphopt.graph.schemas import NEWEST_OPSET
+
+
+def convert_opset(model: Model, opset: int) -> bool:
+    """Bring a model to an opset of the default domain; whether it was at another one before.
+
+    Raises:
+        RewriteError: there is no such opset, the model has functions or more than 1 GB of weights, or onnx has no way
+            to say in that opset what one of its operators does.
+    """
+    if model.opset == opset:
+        return False
+    if not 7 <= opset <= NEWEST_OPSET[""]:
+        raise RewriteError(f"there is no opset {opset} to convert to", help=f"opsets: 7 to {NEWEST_OPSET['']}")
+    if model.header.functions:
+        raise RewriteError("a model with functions of its own cannot be brought to another opset")
+    if not fits(model):
+        raise RewriteError("a model of more than 1 GB of weights cannot be brought to another opset")
+    from onnx import version_converter
+
+    def convert(proto: onnx.ModelProto) -> onnx.ModelProto:
+        try:
+            made = version_converter.convert_version(proto, opset)
+        except (RuntimeError, ValueError, TypeError) as error:
+            reason = str(error).strip().splitlines()
+            raise RewriteError(
+                f"onnx cannot convert the model from opset {model.opset} to {opset}: {reason[-1] if reason else ''}",
+                help="export the model at that opset, or keep the one that it has",
+            ) from None
+        made.metadata_props.extend(p for p in proto.metadata_props if p.key not in {m.key for m in made.metadata_props})
+        return made
+
+    transform(model, convert)
+    return True

@@ -1,0 +1,28 @@
+"""The pass `convert-opset`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from graphopt import Context, Model, Pass, PassResult, convert_opset
+
+
+@dataclass(frozen=True)
+class ConvertOpset(Pass):
+    """Bring the model to another opset of the standard's operators, by onnx's own converter.
+
+    Attributes:
+        opset: the version of the default domain, 7 or later.
+
+    Contract: real. The converter's rules are not ours: the gate compares what they give.
+    """
+
+    name: ClassVar[str] = "convert-opset"
+
+    opset: int
+
+    def apply(self, model: Model, context: Context) -> PassResult:
+        before = model.opset
+        changed = convert_opset(model, self.opset)
+        return PassResult(changed, "real", details={"from": before, "to": self.opset})
