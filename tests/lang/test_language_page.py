@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from graphopt.cli import run
 from graphopt.lang.check import check
 from graphopt.lang.diagnostics import RuleError
 from graphopt.lang.evaluate import compile_expression
@@ -41,10 +44,23 @@ VARIANTS = [(rules, variant) for rules, case in CASES for variant in variants_of
 
 
 def test_every_block_is_of_a_kind_that_is_tested():
-    assert {b.info for b in BLOCKS} == {"rules", "graph", "rules refused", "text"}
+    assert {b.info for b in BLOCKS} == {"rules", "graph", "rules refused", "text", "python", "console"}
+
+
+@pytest.fixture
+def python_functions() -> Iterator[None]:
+    """What the page's Python registers, for as long as a test runs."""
+    known = dict(FUNCTIONS)
+    for block in BLOCKS:
+        if block.info == "python":
+            exec(compile(block.text, f"{PATH}, {block}", "exec"), {"__name__": "page"})
+    yield
+    FUNCTIONS.clear()
+    FUNCTIONS.update(known)
 
 
 @pytest.mark.parametrize("block", RULES, ids=str)
+@pytest.mark.usefixtures("python_functions")
 def test_rules_are_read(block: Block):
     file = parse(block.text, "language.md")
     check([file])
@@ -69,6 +85,24 @@ def test_refused_rules_are_refused_in_these_words():
         with pytest.raises(RuleError) as caught:
             check([parse(rules.text, "my.rules")])
         assert f"{caught.value}\n" == text.text
+
+
+def test_commands_print_what_the_page_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    """With the last rules and the last graph above them in files."""
+    monkeypatch.chdir(tmp_path)
+    (block,) = [b for b in BLOCKS if b.info == "console"]
+    rules, variant = VARIANTS[-1]
+    Path("my.rules").write_text(rules.text, "utf-8")
+    Path("model.onnx").write_bytes(variant.model.SerializeToString())
+    commands = re.split(r"^\$ ", block.text, flags=re.MULTILINE)[1:]
+    for command in commands:
+        line, _, said = command.partition("\n")
+        program, *arguments = line.split()
+        assert (program, run(arguments)) == ("graphopt", 0)
+        assert capsys.readouterr() == (said, "")
+    assert Path("my.rules").read_text("utf-8") == rules.text
 
 
 # --- tables ---
