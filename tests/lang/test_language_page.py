@@ -12,12 +12,13 @@ from graphopt.cli import run
 from graphopt.lang.check import check
 from graphopt.lang.diagnostics import RuleError
 from graphopt.lang.evaluate import compile_expression
+from graphopt.lang.format import format_text
 from graphopt.lang.functions import FUNCTIONS
 from graphopt.lang.parse import parse
 from graphopt.lang.values import equal
 from graphopt.lang.words import ORDERS, PHASES
 from graphopt.parity.contract import KINDS
-from tests.lang.documents import Block, blocks_of, table_of
+from tests.lang.documents import ROOT, Block, blocks_of, table_of
 from tests.rules.case import Case, Variant, parse_cases, variants_of
 from tests.rules.oracle import assert_same_results
 from tests.rules.rewriting import rewrite
@@ -75,6 +76,12 @@ def test_graphs_become_what_the_page_says(block: Block, variant: Variant):
     assert structure(after.model) == structure(variant.case.expected(variant.opset, variant.dtype))
     assert len(after.firings) == variant.case.firings
     assert_same_results(before, after.model, samples(before), "real")
+
+
+def test_the_rule_in_the_readme_is_sound_and_has_the_look():
+    (text,) = re.findall(r"^```rules\n(.*?)^```$", (ROOT / "README.md").read_text("utf-8"), re.MULTILINE | re.DOTALL)
+    check([parse(text, "README.md")])
+    assert format_text(text) == text
 
 
 def test_refused_rules_are_refused_in_these_words():
