@@ -2,9 +2,7 @@
 
     python benchmarks/external.py [--gigabytes 3] [--largest 1] [--json]
 
-The model is generated into a temporary folder: one large table that a Gather reads, matrices up to the wanted size, and
-a Conv-BatchNormalization pair, so that there is something to fold. The data file is a hole in the disk where no rule
-looks (zeros that take no room), so that generating it takes no time; the compiled copy is written out in full.
+external_model.py generates the model into a temporary folder.
 
 Exit status 1 where the peak of memory is above 1.3 times the largest tensor plus 500 MB.
 """
@@ -15,17 +13,13 @@ import argparse
 import json
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
-import onnx
-from builder import Builder
-from measure import command_of, load_line, run
-from onnx import TensorProto, helper
+from measure import command_of, load_line, run, script
 
 GIGABYTE = 10**9
 MEGABYTE = 10**6
-WIDTH = 4096
 FACTOR = 1.3
 """Times the largest tensor that a compile may take."""
 ALLOWANCE = 500 * MEGABYTE
@@ -36,13 +30,14 @@ def main() -> None:
     options = _options()
     with tempfile.TemporaryDirectory(dir=options.folder) as name:
         source, output = Path(name) / "model.onnx", Path(name) / "out"
-        largest, total = write(source, int(options.gigabytes * GIGABYTE), int(options.largest * GIGABYTE))
+        wanted = [str(int(size * GIGABYTE)) for size in (options.gigabytes, options.largest)]
+        largest, total = json.loads(script("external_model.py", *wanted, str(source)))
         command = [command_of(sys.executable, "graphopt"), "compile", str(source), "-o", str(output), "--check", "none"]
         usage = run(command)
         if usage.failure:
             sys.exit(usage.failure)
-        nodes = [n.op_type for n in onnx.load(output / "model.onnx", load_external_data=False).graph.node]
-    assert "BatchNormalization" not in nodes, "nothing was folded"
+        report = json.loads((output / "report.json").read_text())
+    assert report["after"]["nodes"] < report["before"]["nodes"], "nothing was folded"
     peak, limit = usage.mebibytes * 2**20, FACTOR * largest + ALLOWANCE
     figures = {
         "machine": load_line(),
@@ -66,50 +61,7 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def write(path: Path, total: int, largest: int) -> tuple[int, int]:
-    """Write the model and its data file; returns the bytes of the largest tensor and of all."""
-    data = _DataFile(f"{path.name}.data")
-    build = Builder()
-    build.weight("kernel", (64, 1, 3, 3))
-    for part in ("gamma", "beta", "mean", "var"):
-        build.weight(part, (64,))
-    build.node("Conv", ["kernel"], pads=[1] * 4)
-    build.node("BatchNormalization", ["gamma", "beta", "mean", "var"])
-    build.node("ReduceMean", axes=[1], keepdims=0)
-    rows = largest // (4 * WIDTH)
-    build.node("Cast", to=int(TensorProto.INT64))
-    weights = [data.place("table", (rows, WIDTH))]
-    build.side("rows", "Gather", ["table", build.current], axis=0)
-    build.current = "rows"
-    while data.size + 4 * WIDTH * WIDTH <= total:
-        weights.append(data.place(f"matrix{len(weights)}", (WIDTH, WIDTH)))
-        build.node("MatMul", [weights[-1].name])
-        build.node("Relu")
-    model = build.model(["n", 1, 2, 2], ["n", 2, 2, WIDTH])
-    model.graph.initializer.extend(weights)
-    path.write_bytes(model.SerializeToString())
-    with path.with_name(data.name).open("wb") as file:
-        file.truncate(data.size)
-    return 4 * rows * WIDTH, data.size
-
-
-class _DataFile:
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.size = 0
-
-    def place(self, name: str, shape: tuple[int, ...]) -> onnx.TensorProto:
-        length = 4 * int(np.prod(shape))
-        proto = helper.make_tensor(name, TensorProto.FLOAT, [0], [])
-        proto.dims[:] = shape
-        proto.data_location = TensorProto.EXTERNAL
-        for key, value in (("location", self.name), ("offset", self.size), ("length", length)):
-            proto.external_data.add(key=key, value=str(value))
-        self.size += length
-        return proto
-
-
-def _table(figures: dict[str, object]) -> str:
+def _table(figures: Mapping[str, object]) -> str:
     heads = [name.replace("_", " ") for name in figures]
     values = [str(value) for value in figures.values()]
     return f"| {' | '.join(heads)} |\n|{'---:|' * len(heads)}\n| {' | '.join(values)} |"

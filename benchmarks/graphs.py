@@ -1,7 +1,15 @@
-"""Graphs of any size for the scaling benchmark: one kind of structure each, tiny weights."""
+"""Graphs of any size for the scaling benchmark: one kind of structure each, tiny weights.
+
+    python benchmarks/graphs.py [KIND NODES FILE]
+
+writes one; without arguments it prints the kinds, as JSON. Benchmarks call it as a process of its own: the peak of a
+process counts from the memory of the one that started it, which must be small for that reason.
+"""
 
 from __future__ import annotations
 
+import json
+import sys
 from collections.abc import Callable
 
 import numpy as np
@@ -159,3 +167,15 @@ KINDS: dict[str, Callable[[int], onnx.ModelProto]] = {
         mixed,
     )
 }
+
+
+def main() -> None:
+    if len(sys.argv) == 1:
+        print(json.dumps({name: (make.__doc__ or "").splitlines()[0] for name, make in KINDS.items()}))
+        return
+    kind, nodes, file = sys.argv[1:]
+    onnx.save(KINDS[kind](int(nodes)), file)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,4 +1,8 @@
-"""Running a command as a process of its own: what it took, by the operating system's own account."""
+"""Running a command as a process of its own: what it took, by the operating system's own account.
+
+The peak of a process counts from the memory of the one that started it. So whoever measures stays small, and has models
+made by `script`, in other processes.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,7 @@ import os
 import signal
 import statistics
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -77,6 +82,12 @@ def median(runs: Sequence[Usage]) -> Usage:
         return runs[-1]
     figures: list[Callable[[Usage], float]] = [lambda u: u.wall, lambda u: u.cpu, lambda u: u.mebibytes]
     return Usage(*(statistics.median(map(figure, runs)) for figure in figures), runs[-1].said)
+
+
+def script(name: str, *arguments: str) -> str:
+    """Run another file of this folder to its end; what it printed."""
+    command = [sys.executable, str(Path(__file__).with_name(name)), *arguments]
+    return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
 
 
 def command_of(python: str, name: str) -> str:

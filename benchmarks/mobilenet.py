@@ -1,6 +1,11 @@
-"""MobileNetV2 as its paper has it (Sandler et al., 2018), with random weights, before any folding."""
+"""MobileNetV2 as its paper has it (Sandler et al., 2018), with random weights, before any folding.
+
+python benchmarks/mobilenet.py FILE
+"""
 
 from __future__ import annotations
+
+import sys
 
 import numpy as np
 import onnx
@@ -61,3 +66,7 @@ class _Network:
         self.convolution(channels, activated=False)
         if stride == 1 and before == channels:
             self.build.node("Add", [entry])
+
+
+if __name__ == "__main__":
+    onnx.save(mobilenet_v2(), sys.argv[1])

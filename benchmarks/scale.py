@@ -20,9 +20,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import onnx
-from graphs import KINDS
-from measure import Usage, in_turn, load_line, median
+from measure import Usage, in_turn, load_line, median, script
 from optimize_once import TOOLS
 
 WORKER = str(Path(__file__).with_name("optimize_once.py"))
@@ -33,7 +31,8 @@ REPEATED = 10_000
 
 
 def main() -> None:
-    options = _options()
+    kinds: dict[str, str] = json.loads(script("graphs.py"))
+    options = _options(kinds)
     sizes = sorted(int(s) for s in options.sizes.split(","))
     tools = list(TOOLS) if options.peers else [OURS]
     results: list[dict[str, Any]] = []
@@ -48,15 +47,16 @@ def main() -> None:
                 for size, usage in zip(sizes, row, strict=True)
             ]
             if not options.json:
-                _print_table(kind, sizes, cells)
+                print(f"\n{kind}: {kinds[kind]}\n")
+                _print_table(sizes, cells)
     if options.json:
         print(json.dumps({"machine": load_line(), "runs": results}, indent=2))
 
 
-def _options() -> argparse.Namespace:
+def _options(kinds: dict[str, str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", default="1000,10000,100000,300000", help="numbers of nodes")
-    parser.add_argument("--kinds", default=",".join(KINDS), help=f"of {', '.join(KINDS)}")
+    parser.add_argument("--kinds", default=",".join(kinds), help=f"of {', '.join(kinds)}")
     parser.add_argument("--peers", default="", help="an interpreter that has the peers; none: graphopt alone")
     parser.add_argument("--limit", type=float, default=60.0, help="seconds that a peer may take; graphopt may take 10x")
     parser.add_argument("--json", action="store_true", help="print one JSON document instead of tables")
@@ -70,7 +70,7 @@ def _measure(
     cells: dict[str, list[Usage]] = {tool: [] for tool in tools}
     for size in sizes:
         source = folder / f"{kind}-{size}.onnx"
-        onnx.save(KINDS[kind](size), source)
+        script("graphs.py", kind, str(size), str(source))
         able = [t for t in tools if not any(u.failure for u in cells[t])]
         runs = in_turn(
             [_command(t, source, options.peers) for t in able],
@@ -91,17 +91,13 @@ def _command(tool: str, source: Path, peers: str) -> list[str]:
     return [python, WORKER, tool, str(source), str(place / "model.onnx")]
 
 
-def _print_table(kind: str, sizes: list[int], cells: dict[str, list[Usage]]) -> None:
+def _print_table(sizes: list[int], cells: dict[str, list[Usage]]) -> None:
     heads = ["CPU seconds, peak MiB", *(f"{size:,} nodes" for size in sizes), "time", "memory"]
-    print(f"\n{kind}: {_sentence(kind)}\n\n| {' | '.join(heads)} |\n|---{'|---:' * (len(heads) - 1)}|")
+    print(f"| {' | '.join(heads)} |\n|---{'|---:' * (len(heads) - 1)}|")
     for tool, row in cells.items():
         texts = [_cell(usage, own) for usage, own in zip(row, cells[OURS], strict=True)]
         grown = [_growth(sizes, [u.said.get(figure, 0.0) for u in row]) for figure in ("cpu", "mebibytes")]
         print(f"| {' | '.join([tool, *texts, *grown])} |", flush=True)
-
-
-def _sentence(kind: str) -> str:
-    return (KINDS[kind].__doc__ or "").splitlines()[0]
 
 
 def _cell(usage: Usage, own: Usage) -> str:

@@ -4,7 +4,7 @@
 
 Each run is a whole process: `graphopt compile MODEL -o FOLDER --check none`, and onnxsim and onnxslim as their own
 commands run them. The table gives medians, and for a peer the median of its ratios to the graphopt run before it. MODEL
-defaults to MobileNetV2 with random weights and a chain of ten nodes. PYTHON is an interpreter that has the peers
+defaults to MobileNetV2 with random weights and a chain of nine nodes. PYTHON is an interpreter that has the peers
 installed (benchmarks/requirements.txt).
 """
 
@@ -18,10 +18,7 @@ import tempfile
 from dataclasses import asdict
 from pathlib import Path
 
-import onnx
-from graphs import KINDS
-from measure import Usage, command_of, in_turn, load_line, median
-from mobilenet import mobilenet_v2
+from measure import Usage, command_of, in_turn, load_line, median, script
 
 PEERS = ("onnxsim", "onnxslim")
 
@@ -60,10 +57,10 @@ def _options() -> argparse.Namespace:
 
 
 def _own_models(folder: Path) -> list[Path]:
-    models = {"mobilenet-v2": mobilenet_v2(), "ten-nodes": KINDS["conv-bn-relu"](10)}
-    for name, model in models.items():
-        onnx.save(model, folder / f"{name}.onnx")
-    return [folder / f"{name}.onnx" for name in models]
+    large, little = folder / "mobilenet-v2.onnx", folder / "nine-nodes.onnx"
+    script("mobilenet.py", str(large))
+    script("graphs.py", "conv-bn-relu", "9", str(little))
+    return [large, little]
 
 
 def _commands(model: Path, place: Path, peers: str) -> dict[str, list[str]]:

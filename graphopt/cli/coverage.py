@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from graphopt.pipeline.coverage import Coverage, RuleCoverage
     from graphopt.rewrite.watch import Tally
 
-LONGEST = 60
+LONGEST = 48
 """Characters of a condition that are shown."""
 
 COLUMNS = ("rule", "tried", "matched", "fired", "models", "declined", "unknown")

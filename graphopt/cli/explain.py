@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any, TypeGuard, cast
 
 import typer
 
@@ -63,6 +63,7 @@ def _stop(stop: Stop) -> dict[str, Any]:
         "text": stop.text,
         "matched": list(stop.nodes),
         "bindings": {name: _text(value) for name, value in stop.bindings.items()},
+        "values": {text: _text(value) for text, value in stop.values.items()},
     }
 
 
@@ -88,6 +89,8 @@ def _show(found: Explanation, *, one: bool) -> None:
     for name, value in stop.bindings.items():
         if name != "opset":
             out.print(f"  {name} = {_text(value)}")
+    for text, value in stop.values.items():
+        out.print(f"  {text} = {_text(value)}")
     out.print(f"{_WHAT[stop.kind]} {stop}")
 
 
@@ -99,16 +102,26 @@ _WHAT = {
 }
 
 
+def _is_word(value: object) -> TypeGuard[bool | None]:
+    return value is None or isinstance(value, bool)
+
+
 def _text(value: object) -> str:
+    """A value in the words of the language, shortened."""
+    from graphopt.graph.dtypes import DType
     from graphopt.lang.values import Constant
 
+    if isinstance(value, DType):
+        return value.name
+    if isinstance(value, Constant) and value.array.size == 1:
+        return f"constant {value.array.item()}"
     if isinstance(value, Constant):
         return f"constant of shape {list(value.array.shape)}"
     if isinstance(value, Mapping):
         names = ", ".join(str(name) for name in cast("Mapping[str, object]", value))
         return f"attributes {names or '(none)'}"
     if isinstance(value, tuple):
-        text = f"[{', '.join(str(item) for item in cast('tuple[object, ...]', value))}]"
+        text = f"[{', '.join(_text(item) for item in cast('tuple[object, ...]', value))}]"
     else:
-        text = str(value)
+        text = {True: "true", False: "false", None: "none"}[value] if _is_word(value) else str(value)
     return text if len(text) < LONGEST else f"{text[: LONGEST - 3]}..."

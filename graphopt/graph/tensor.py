@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from math import prod
 from pathlib import Path
@@ -90,7 +91,8 @@ class Tensor:
             return self._mapped(self.external)
         assert self._proto is not None
         if self._proto.HasField("raw_data") and self.dtype.bits % 8 == 0:
-            return np.frombuffer(self._proto.raw_data, self.dtype.numpy.newbyteorder("<")).reshape(self.shape)
+            stored = self.dtype.numpy if sys.byteorder == "little" else self.dtype.numpy.newbyteorder("<")
+            return np.frombuffer(self._proto.raw_data, stored).reshape(self.shape)
         if self.dtype is DType.string:
             texts = [s.decode("utf-8", "surrogateescape") for s in self._proto.string_data]
             array = np.array(texts, dtype=object).reshape(self.shape)

@@ -177,36 +177,71 @@ def infer_node(node: Node, model: Model) -> None:
     found = schema(node.op_type, model.opsets.get(node.domain, 0), node.domain)
     if found is None or node.has_bodies:
         return
-    types: dict[str, onnx.TypeProto] = {}
-    data: dict[str, onnx.TensorProto] = {}
-    for place, value in enumerate(node.inputs):
+    given: list[_Given | None] = []
+    for value in node.inputs:
         if value is None:
+            given.append(None)
             continue
         proto = type_proto(value)
         if proto is None:
             return
-        types[f"in {place}"] = proto
-        if value.constant is not None and matters_to_shapes(value, node):
-            data[f"in {place}"] = value.constant.to_proto("")
-    from graphopt.graph.save import node_proto
+        is_read = value.constant is not None and matters_to_shapes(value, node)
+        data = value.constant.to_proto("").SerializeToString() if is_read and value.constant is not None else b""
+        if value.dtype is not None and value.type_proto is None:
+            given.append(((value.dtype, value.shape), data))
+        else:
+            given.append((proto.SerializeToString(), data))
+    attributes = tuple([a.to_proto().SerializeToString() for a in node.attributes.values()])
+    infer = _inferred if sum(map(len, attributes)) <= REMEMBERED else _inferred.__wrapped__
+    inferred = infer(
+        (node.op_type, node.domain, tuple(sorted(model.opsets.items()))),
+        attributes,
+        tuple(given),
+        tuple([v is not None for v in node.outputs]),
+    )
+    for value, proto in zip(node.outputs, inferred, strict=True):
+        if value is not None and proto is not None:
+            set_type(value, proto)
 
+
+REMEMBERED = 1024
+"""Bytes of attributes up to which the types of a node are remembered: a tensor among them may be of any size."""
+
+_Given = tuple[bytes | tuple[DType, Shape | None], bytes]
+"""An input as inference sees it: its element type and shape (or its type serialized, where it is no plain tensor), and
+its data serialized where that matters."""
+
+
+@lru_cache(maxsize=4096)
+def _inferred(
+    operator: tuple[str, str, tuple[tuple[str, int], ...]],
+    attributes: tuple[bytes, ...],
+    given: tuple[_Given | None, ...],
+    outputs: tuple[bool, ...],
+) -> tuple[onnx.TypeProto | None, ...]:
+    """Types of the outputs of one node. Layers repeat in a model, so most nodes ask what was answered before."""
+    op_type, domain, opsets = operator
+    found = schema(op_type, dict(opsets)[domain], domain)
+    assert found is not None
+    proto = onnx.NodeProto(op_type=op_type, domain=domain)
+    proto.input.extend(f"i{i}" if given[i] is not None else "" for i in range(len(given)))
+    proto.output.extend(f"o{i}" if present else "" for i, present in enumerate(outputs))
+    proto.attribute.extend(onnx.AttributeProto.FromString(a) for a in attributes)
+    types: dict[str, onnx.TypeProto] = {}
+    data: dict[str, onnx.TensorProto] = {}
+    for index, entry in enumerate(given):
+        if entry is not None:
+            kind, constant = entry
+            types[f"i{index}"] = onnx.TypeProto.FromString(kind) if isinstance(kind, bytes) else tensor_type(*kind)
+            if constant:
+                data[f"i{index}"] = onnx.TensorProto.FromString(constant)
     try:
         inferred = shape_inference.infer_node_outputs(
-            found, _by_place(node_proto(node)), types, data, opset_imports=opset_imports(model.opsets)
+            found, proto, types, data, opset_imports=opset_imports(dict(opsets))
         )
     except checker.ValidationError as error:  # an element type or attribute that the operator does not take
         raise shape_inference.InferenceError(str(error)) from None
-    for place, value in enumerate(node.outputs):
-        if value is not None and f"out {place}" in inferred:
-            set_type(value, inferred[f"out {place}"])
-
-
-def _by_place(proto: onnx.NodeProto) -> onnx.NodeProto:
-    """A node whose values are named by where they stand: those of new nodes have no names of their own yet."""
-    for kind, names in (("in", proto.input), ("out", proto.output)):
-        for place, name in enumerate(names):
-            names[place] = f"{kind} {place}" if name else ""
-    return proto
+    return tuple(inferred.get(f"o{i}") for i in range(len(outputs)))
 
 
 def matters_to_shapes(value: Value, node: Node) -> bool:

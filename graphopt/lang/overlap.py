@@ -174,11 +174,15 @@ def _nodes_meet(a: Node, b: Node) -> bool:
     if not is_free:
         return all(_inputs_meet(a.rule, x, b.rule, y) for x, y in zip(left, right, strict=True))
     fits: list[list[bool]] = []
-    for x in left:
+    for x in sorted(left, key=_takes_more_than_a_node):  # a node tells most rules apart, and the others need no look
         fits.append([_inputs_meet(a.rule, x, b.rule, y) for y in right])
         if not any(fits[-1]):
             return False
     return _can_pair_up(fits)
+
+
+def _takes_more_than_a_node(pattern: t.InputPattern) -> bool:
+    return not isinstance(pattern, (t.NodePattern, t.Alternatives))
 
 
 def _share_an_operator(a: Node, b: Node) -> bool:

@@ -42,7 +42,7 @@ class Symbol:
         return self.name
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False, slots=True)
 class Constant:
     """An array that is known while compiling.
 
@@ -99,13 +99,13 @@ def constant_of(value: Any) -> Constant:
 def _widen(array: Array) -> Array:
     kind = array.dtype.kind
     if kind == "f":
-        return array.astype(np.float64)
+        return array.astype(np.float64, copy=False)
     if kind in "bc":
         return array
     if kind in "iu":
         if array.dtype == np.uint64 and array.size and int(array.max()) > np.iinfo(np.int64).max:
             raise Decline("an unsigned constant beyond int64")
-        return array.astype(np.int64)
+        return array.astype(np.int64, copy=False)
     if kind in "OSU":
         raise Decline("a constant of text")
     return array.astype(np.int64) if array.dtype.name.startswith(("int", "uint")) else array.astype(np.float64)

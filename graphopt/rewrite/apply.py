@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -302,11 +303,16 @@ def _values_read(nodes: Iterable[Node]) -> list[Value]:
 
 def _schema_types(new: NewNode, model: Model) -> list[str]:
     """For each input the type variable of the schema that it shares with others, or a text of its own."""
-    found = schema(new.op_type, model.opsets.get(new.domain, 0), new.domain)
-    if found is None or not found.inputs:
+    formal = _formal_types(new.op_type, model.opsets.get(new.domain, 0), new.domain)
+    if not formal:
         return [f"input {i}" for i in range(len(new.inputs))]
-    formal = list(found.inputs)
-    return [formal[min(i, len(formal) - 1)].type_str for i in range(len(new.inputs))]
+    return [formal[min(i, len(formal) - 1)] for i in range(len(new.inputs))]
+
+
+@cache
+def _formal_types(op_type: str, opset: int, domain: str) -> tuple[str, ...]:
+    found = schema(op_type, opset, domain)
+    return () if found is None else tuple(i.type_str for i in found.inputs)
 
 
 def _to_tensor(operand: Any, dtype: DType | None, bindings: dict[str, Any]) -> Tensor:

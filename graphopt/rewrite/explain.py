@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import numpy as np
 
 from graphopt.errors import UsageError, did_you_mean
 from graphopt.graph.graph import Node
 from graphopt.graph.model import Model
 from graphopt.lang import tree as t
+from graphopt.lang.condition_values import values_in
 from graphopt.lang.values import Decline
 from graphopt.rewrite.apply import check_plan
 from graphopt.rewrite.rule import CompiledRule, applies_to, expand_operators
@@ -60,7 +63,8 @@ def explain(rules: Sequence[t.Rule], name: str, model: Model, node: str | None =
     fires: list[str] = []
     stops: list[tuple[str, Stop]] = []
     for candidate in candidates:
-        stop = _try(compiled, candidate, model)
+        with np.errstate(all="ignore"):  # as the engine has it: what is not finite declines
+            stop = _try(compiled, candidate, model)
         if stop is None:
             fires.append(candidate.label)
         else:
@@ -101,4 +105,11 @@ def _try(compiled: Sequence[CompiledRule], node: Node, model: Model) -> Stop | N
             continue
         return None
     assert watch.farthest is not None
-    return watch.farthest
+    return _with_values(watch.farthest, compiled)
+
+
+def _with_values(stop: Stop, compiled: Sequence[CompiledRule]) -> Stop:
+    for condition in (c for r in compiled for c in (*r.rule.where, *r.rule.when)):
+        if condition.span == stop.span:
+            return replace(stop, values=values_in(condition, stop.bindings))
+    return stop

@@ -27,6 +27,7 @@ class Stop:
         text: what is there in the graph, in a sentence.
         bindings: what the names of the rule stood for.
         nodes: labels of the nodes that had matched.
+        values: what stood in a condition that did not hold, by the text of its parts; where someone looked.
     """
 
     kind: Kind
@@ -34,6 +35,7 @@ class Stop:
     text: str
     bindings: dict[str, Any]
     nodes: tuple[str, ...]
+    values: dict[str, Any] = field(default_factory=dict[str, Any])
 
     @property
     def reach(self) -> tuple[int, int, int]:

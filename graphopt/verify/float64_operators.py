@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from onnx.reference.op_run import OpRun, OpRunExpand
 
+from graphopt.verify.float64_conv_transpose import ConvTranspose
+
 Array = np.ndarray[Any, Any]
 
 
@@ -126,6 +128,7 @@ REPLACED: tuple[type[OpRun], ...] = (
     LogSoftmax,
     Hardmax,
     BatchNormalization,
+    ConvTranspose,
     Dropout,
     DequantizeLinear,
     AffineGrid,

@@ -61,7 +61,8 @@ class Noise:
         moved = self._moved(value, unit, smallest)
         if not is_array(moved) or moved is value:
             return value
-        return np.where(np.equal(value, np.rint(value)), value, moved)
+        is_exact = np.equal(value, np.rint(value)) & (np.abs(value) * unit < 0.25)  # beyond, every number is whole
+        return np.where(is_exact, value, moved)
 
     def given(self, value: Any) -> Any:
         return self._moved(value, self._unit)

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from graphopt.cli import run
 from graphopt.lang.check import check
 from graphopt.lang.diagnostics import RuleError
 from graphopt.lang.evaluate import compile_expression
+from graphopt.lang.format import format_text
 from graphopt.lang.functions import FUNCTIONS
 from graphopt.lang.parse import parse
 from graphopt.lang.values import equal
 from graphopt.lang.words import ORDERS, PHASES
 from graphopt.parity.contract import KINDS
-from tests.lang.documents import Block, blocks_of, table_of
+from tests.lang.documents import ROOT, Block, blocks_of, table_of
 from tests.rules.case import Case, Variant, parse_cases, variants_of
 from tests.rules.oracle import assert_same_results
 from tests.rules.rewriting import rewrite
@@ -41,10 +45,23 @@ VARIANTS = [(rules, variant) for rules, case in CASES for variant in variants_of
 
 
 def test_every_block_is_of_a_kind_that_is_tested():
-    assert {b.info for b in BLOCKS} == {"rules", "graph", "rules refused", "text"}
+    assert {b.info for b in BLOCKS} == {"rules", "graph", "rules refused", "text", "python", "console"}
+
+
+@pytest.fixture
+def python_functions() -> Iterator[None]:
+    """What the page's Python registers, for as long as a test runs."""
+    known = dict(FUNCTIONS)
+    for block in BLOCKS:
+        if block.info == "python":
+            exec(compile(block.text, f"{PATH}, {block}", "exec"), {"__name__": "page"})
+    yield
+    FUNCTIONS.clear()
+    FUNCTIONS.update(known)
 
 
 @pytest.mark.parametrize("block", RULES, ids=str)
+@pytest.mark.usefixtures("python_functions")
 def test_rules_are_read(block: Block):
     file = parse(block.text, "language.md")
     check([file])
@@ -61,6 +78,12 @@ def test_graphs_become_what_the_page_says(block: Block, variant: Variant):
     assert_same_results(before, after.model, samples(before), "real")
 
 
+def test_the_rule_in_the_readme_is_sound_and_has_the_look():
+    (text,) = re.findall(r"^```rules\n(.*?)^```$", (ROOT / "README.md").read_text("utf-8"), re.MULTILINE | re.DOTALL)
+    check([parse(text, "README.md")])
+    assert format_text(text) == text
+
+
 def test_refused_rules_are_refused_in_these_words():
     refused = [b for b in BLOCKS if b.info == "rules refused"]
     words = [b for b in BLOCKS if b.info == "text"]
@@ -69,6 +92,24 @@ def test_refused_rules_are_refused_in_these_words():
         with pytest.raises(RuleError) as caught:
             check([parse(rules.text, "my.rules")])
         assert f"{caught.value}\n" == text.text
+
+
+def test_commands_print_what_the_page_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    """With the last rules and the last graph above them in files."""
+    monkeypatch.chdir(tmp_path)
+    (block,) = [b for b in BLOCKS if b.info == "console"]
+    rules, variant = VARIANTS[-1]
+    Path("my.rules").write_text(rules.text, "utf-8")
+    Path("model.onnx").write_bytes(variant.model.SerializeToString())
+    commands = re.split(r"^\$ ", block.text, flags=re.MULTILINE)[1:]
+    for command in commands:
+        line, _, said = command.partition("\n")
+        program, *arguments = line.split()
+        assert (program, run(arguments)) == ("graphopt", 0)
+        assert capsys.readouterr() == (said, "")
+    assert Path("my.rules").read_text("utf-8") == rules.text
 
 
 # --- tables ---

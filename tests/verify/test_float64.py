@@ -14,8 +14,9 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper, parser
 
 from graphopt.verify.float64 import Alter, NotComputable, Program, evaluate
-from graphopt.verify.float64_widen import is_array, widen_array
+from graphopt.verify.float64_widen import Array, is_array, widen_array
 from graphopt.verify.judge_bounds import Noise
+from graphopt.verify.judge_run import run
 
 CASES_AN_OPERATOR = 4
 
@@ -61,12 +62,14 @@ def feeds_of(case: Any) -> dict[str, Any]:
     random = np.random.default_rng(0)
     found: dict[str, Any] = {}
     for info, value in zip(case.model.graph.input, case.data_sets[0][0], strict=False):
-        tensor = numpy_helper.to_array(value) if isinstance(value, TensorProto) else value
-        array: Any = np.array(tensor) if np.isscalar(tensor) else tensor
-        if is_array(array) and widen_array(array).dtype == np.float64:
-            array = np.asarray(widen_array(array) * (1 + 1e-3 * random.random(array.shape)))
-        found[info.name] = array
+        array: Any = numpy_helper.to_array(value) if isinstance(value, TensorProto) else value
+        found[info.name] = moved(np.asarray(array), random) if type(array) is not list else array
     return found
+
+
+def moved(array: Array, random: np.random.Generator) -> Array:
+    wide = widen_array(array)
+    return np.asarray(wide * (1 + 1e-3 * random.random(wide.shape))) if wide.dtype == np.float64 else array
 
 
 def trouble(case: Any) -> Iterator[str]:
@@ -76,7 +79,7 @@ def trouble(case: Any) -> Iterator[str]:
     program = Program(case.model)
     results = program.run(feeds)
     # a noise of 1e-12 moves well-conditioned results by about as much; rounding to float32 moves them by 0 or 6e-8
-    moved = program.run(feeds, Moved())
+    again = program.run(feeds, Moved())
     for name, value in results.items():
         if not is_array(value) or value.dtype != np.float64:
             continue
@@ -84,9 +87,9 @@ def trouble(case: Any) -> Iterator[str]:
         short = kept[kept == kept.astype(np.float32)]
         if short.size > 0.9 * kept.size and len(set(kept.tolist())) > 2:
             yield f"{case.name}: {name} is of float32 numbers"
-        if moved[name].shape == value.shape:
+        if again[name].shape == value.shape:
             finite = np.isfinite(value)
-            far = np.abs(moved[name][finite] - value[finite]).max(initial=0.0)
+            far = np.abs(again[name][finite] - value[finite]).max(initial=0.0)
             if far > 1e-8 * np.abs(kept).max(initial=1e-300):
                 yield f"{case.name}: {name} jumps by {far:.2g}"
 
@@ -215,3 +218,37 @@ def test_noise_is_put_in_everywhere_and_taken_out_again() -> None:
     # the attribute moves by at most 2^-24, everything else by 2^-53
     assert 0 < np.abs(moved / still - 1).max() < 2**-23
     assert np.array_equal(program.run(x)["z"], still)
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_conv_transpose_is_what_onnxruntime_computes(seed: int) -> None:
+    """Of every rank, group, stride, dilation and way of padding."""
+    random = np.random.default_rng(seed)
+    axes, group = int(random.integers(1, 3)), int(random.integers(1, 4))
+    inside, outside = int(random.integers(1, 3)), int(random.integers(1, 3))
+    kernel, strides = ([int(i) for i in random.integers(1, 4, axes)] for _ in range(2))
+    how: dict[str, Any] = {"group": group, "strides": strides}
+    style = seed % 5
+    if style == 0:
+        how["pads"] = [int(random.integers(0, (k + 1) // 2)) for k in kernel] * 2
+    elif style == 1:
+        how["auto_pad"] = str(random.choice(["SAME_UPPER", "SAME_LOWER", "VALID"]))
+    elif style == 2:
+        how["output_padding"] = [int(random.integers(0, s)) for s in strides]
+    elif style == 3:
+        how["dilations"] = random.integers(1, 3, axes).tolist()
+    sizes = random.integers(2, 5, axes).tolist()
+    x = random.standard_normal((2, group * inside, *sizes)).astype(np.float32)
+    w = random.standard_normal((group * inside, outside, *kernel)).astype(np.float32)
+    b = random.standard_normal(group * outside).astype(np.float32)
+    node = helper.make_node("ConvTranspose", ["x", "w", "b"], ["y"], **how)
+    infos = [helper.make_tensor_value_info(n, TensorProto.FLOAT, v.shape) for n, v in (("x", x), ("w", w), ("b", b))]
+    out = helper.make_empty_tensor_value_info("y")
+    proto = helper.make_model(helper.make_graph([node], "g", infos, [out]), opset_imports=[helper.make_opsetid("", 17)])
+    proto.ir_version = 8
+    feeds = {"x": x, "w": w, "b": b}
+    wanted = run(proto, feeds)["y"]
+    found = evaluate(proto, feeds)["y"]
+    assert found.shape == wanted.shape
+    # at most 27 products of two normal numbers are summed in float32
+    assert np.abs(found - wanted).max(initial=0) < 1e-4

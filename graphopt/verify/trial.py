@@ -1,0 +1,87 @@
+"""One rule put to the test on models: the engine rewrites, the judge compares."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Literal, cast
+
+import onnx
+
+from graphopt.lang import tree as t
+from graphopt.verify.build import Feed
+from graphopt.verify.judge import Contract, Outcome, judge
+from graphopt.verify.judge_run import NoKernel, Refused, run
+from graphopt.verify.subject import Rewritten, rewrite
+from graphopt.verify.surroundings import laid_open
+from graphopt.verify.verdict import Counterexample
+
+Result = Literal["judged", "declined", "refused", "oracle"]
+"""Judged: compared, and found right or wrong. Declined: the rule did not fire. Refused: no runtime runs the original.
+Oracle: the oracles disagree."""
+
+
+class Trial:
+    """Tests one rule, as it is or without a condition.
+
+    Attributes:
+        comparisons: what came of every comparison.
+    """
+
+    def __init__(self, rule: t.Rule) -> None:
+        self.rule = rule
+        self.contract = Contract(cast('Literal["exact", "real", "approx", "quant"]', rule.equal), rule.error)
+        self.comparisons: Counter[str] = Counter()
+
+    def run(
+        self, model: onnx.ModelProto, feeds: Sequence[Feed], surroundings: str = ""
+    ) -> tuple[Result, Counterexample | None]:
+        """Rewrite a model and compare on every set of inputs; a counterexample if the rule gets it wrong."""
+        rewritten = rewrite(self.rule, model)
+        if not rewritten.firings:
+            return "declined", None
+        results: list[Result] = []
+        for feed in feeds:
+            outcome = self._outcome(model, rewritten, feed)
+            self.comparisons[outcome.kind] += 1
+            if outcome.kind == "wrong":
+                return "judged", _counterexample(model, rewritten, feed, surroundings, outcome)
+            results.append("judged" if outcome.kind in ("same", "rounding") else _open(outcome))
+            if outcome.kind == "refused":
+                break
+        return ("judged" if "judged" in results else results[0] if results else "declined"), None
+
+    def _outcome(self, model: onnx.ModelProto, rewritten: Rewritten, feed: Feed) -> Outcome:
+        if rewritten.model is None:
+            return _complaint(model, rewritten.complaint, feed)
+        return judge(laid_open(model), laid_open(rewritten.model), feed, self.contract)
+
+
+def _complaint(model: onnx.ModelProto, complaint: str, feed: Feed) -> Outcome:
+    """A complaint counts where the original is a model that runs."""
+    try:
+        run(laid_open(model), feed)
+    except NoKernel:
+        pass
+    except Refused as reason:
+        return Outcome("refused", note=str(reason))
+    return Outcome("wrong", note=complaint)
+
+
+def _open(outcome: Outcome) -> Result:
+    return "refused" if outcome.kind == "refused" else "oracle"
+
+
+def _counterexample(
+    model: onnx.ModelProto, rewritten: Rewritten, feed: Feed, surroundings: str, outcome: Outcome
+) -> Counterexample:
+    return Counterexample(
+        model,
+        rewritten.model,
+        feed,
+        surroundings,
+        outcome.output,
+        outcome.error,
+        outcome.allowed,
+        outcome.note or "the outputs differ",
+    )
