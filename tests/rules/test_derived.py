@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import onnx
 import pytest
 
@@ -13,7 +14,7 @@ from graphopt.graph.validate import validate
 from graphopt.lang import tree
 from graphopt.rewrite.engine import Engine
 from graphopt.rewrite.journal import Journal
-from graphopt.rewrite.rule import CompiledRule, applies_to
+from graphopt.rewrite.rule import CompiledRule, applies_to, expand_operators
 from tests.rules.case import Variant, variants_of
 from tests.rules.derived import (
     has_bodies,
@@ -36,11 +37,22 @@ def _has_shared(rule: tree.Rule) -> bool:
     return any(match.is_shared for match in rule.matches)
 
 
+def _operators(pattern: tree.InputPattern, rule: tree.Rule) -> set[str]:
+    """The operators of a pattern, those of generics and of what is nested included."""
+    if isinstance(pattern, tree.Alternatives):
+        return {name for option in pattern.options for name in _operators(option, rule)}
+    if not isinstance(pattern, tree.NodePattern):
+        return set()
+    generic = next((g.options for g in rule.generics if g.name == pattern.operator), (pattern.operator,))
+    return {*generic, *(name for inner in pattern.inputs for name in _operators(inner, rule))}
+
+
 def _values_between(model: onnx.ModelProto, rule: tree.Rule) -> list[str]:
     """Values that an operator of the rule's last statement reads from one of the others'."""
-    *others, root = [m.pattern.operator for m in rule.matches if isinstance(m.pattern, tree.NodePattern)]
-    read = {name for node in model.graph.node if node.op_type == root for name in node.input}
-    made = {name for node in model.graph.node if node.op_type in others for name in node.output}
+    *others, root = [_operators(m.pattern, rule) for m in rule.matches]
+    above = {name for operators in others for name in operators} or root
+    read = {name for node in model.graph.node if node.op_type in root for name in node.input}
+    made = {name for node in model.graph.node if node.op_type in above for name in node.output}
     return [name for name in interior(model) if name in read & made]
 
 
@@ -56,7 +68,7 @@ def test_another_reader_of_what_lies_between(variant: Variant):
     for value, label, model in with_more_readers(variant.model):
         after = rewrite(model, [rule])
         if between == [value] and variant.case.firings == 1:
-            assert after.count(rule.name) == _has_shared(rule), label
+            assert (after.count(rule.name) > 0) == _has_shared(rule), label
         if not loses_a_capture(model):
             _same_results(model, after.model, rule)
 
@@ -103,9 +115,28 @@ def test_weights_that_an_old_format_lists_as_inputs(variant: Variant):
     _same_results(variant.model, to_proto(model), rule)
 
 
-def _loosened(pattern: tree.NodePattern, attribute: tree.AttributePattern) -> tree.NodePattern:
+def _loosened(pattern: tree.InputPattern, attribute: tree.AttributePattern) -> tree.InputPattern:
+    """The pattern with one attribute literal, wherever it stands, taken for anything."""
+    if isinstance(pattern, tree.Alternatives):
+        options = [_loosened(option, attribute) for option in pattern.options]
+        return replace(pattern, options=tuple(o for o in options if isinstance(o, tree.NodePattern)))
+    if not isinstance(pattern, tree.NodePattern):
+        return pattern
     anything = replace(attribute, literal=None)
-    return replace(pattern, attributes=tuple(anything if a is attribute else a for a in pattern.attributes))
+    return replace(
+        pattern,
+        inputs=tuple(_loosened(inner, attribute) for inner in pattern.inputs),
+        attributes=tuple(anything if a is attribute else a for a in pattern.attributes),
+    )
+
+
+def _literals(pattern: tree.InputPattern) -> list[tree.AttributePattern]:
+    if isinstance(pattern, tree.Alternatives):
+        return [found for option in pattern.options for found in _literals(option)]
+    if not isinstance(pattern, tree.NodePattern):
+        return []
+    own = [a for a in pattern.attributes if a.literal is not None]
+    return own + [found for inner in pattern.inputs for found in _literals(inner)]
 
 
 def _mutants(rule: tree.Rule) -> list[tuple[str, tree.Rule]]:
@@ -116,12 +147,11 @@ def _mutants(rule: tree.Rule) -> list[tuple[str, tree.Rule]]:
     ]
     attributes: list[tuple[str, tree.Rule]] = []
     for number, match in enumerate(rule.matches):
-        assert isinstance(match.pattern, tree.NodePattern), "nested patterns need a walk here"
-        for attribute in match.pattern.attributes:
-            if attribute.literal is not None:
-                loose = replace(match, pattern=_loosened(match.pattern, attribute))
-                matches = (*rule.matches[:number], loose, *rule.matches[number + 1 :])
-                attributes.append((f"{attribute.name}=_", replace(rule, matches=matches)))
+        for attribute in _literals(match.pattern):
+            pattern = _loosened(match.pattern, attribute)
+            assert isinstance(pattern, (tree.NodePattern, tree.Alternatives))
+            matches = (*rule.matches[:number], replace(match, pattern=pattern), *rule.matches[number + 1 :])
+            attributes.append((f"{attribute.name}=_", replace(rule, matches=matches)))
     return conditions + attributes
 
 
@@ -139,8 +169,11 @@ def test_every_condition_keeps_the_rule_away_from_some_case(name: str, what: str
 def _matches(proto: onnx.ModelProto, rule: tree.Rule) -> bool:
     """Whether the rule wants to fire; the types of the result may still keep it from doing so."""
     model = from_proto(proto)
-    if not applies_to(rule, model.opsets):
-        return False
-    compiled = CompiledRule(rule, model.opsets, {})
-    nodes = [n for n in model.all_nodes() if (n.domain, n.op_type) in compiled.roots]
-    return any(compiled.match(node, model) is not None for node in nodes)
+    for chosen in expand_operators(rule):
+        if applies_to(chosen, model.opsets):
+            compiled = CompiledRule(chosen, model.opsets, {})
+            nodes = [n for n in model.all_nodes() if (n.domain, n.op_type) in compiled.roots]
+            with np.errstate(all="ignore"):  # as in the engine: what is not finite is found when it is rounded
+                if any(compiled.match(node, model) is not None for node in nodes):
+                    return True
+    return False
