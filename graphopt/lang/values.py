@@ -88,7 +88,7 @@ def constant_of(value: Any) -> Constant:
             raise Decline(f"{value.name} is not constant")
         return Constant(_widen(value.constant.numpy()), value.constant.dtype)
     if isinstance(value, (bool, int, float, tuple, list)):
-        return Constant(_widen(np.asarray(value)))
+        return Constant(_widen(np.asarray(value, np.int64 if is_list(value) and not value else None)))
     if isinstance(value, Tensor):
         return Constant(_widen(value.numpy()), value.dtype)
     if isinstance(value, np.ndarray):
