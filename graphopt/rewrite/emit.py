@@ -51,7 +51,8 @@ def compile_rewrites(rule: t.Rule) -> Callable[[Bindings], Plan]:
     It raises `Decline` where something is not known or not representable.
     """
     defined = {name for m in rule.matches for name in m.targets if name}
-    steps = [(r.targets, _compile(r.value, len(r.targets))) for r in rule.rewrites]
+    lists = frozenset(name for m in rule.matches for name in _variadics(m.pattern))
+    steps = [(r.targets, _compile(r.value, lists, len(r.targets))) for r in rule.rewrites]
 
     def run(bindings: Bindings) -> Plan:
         plan = Plan()
@@ -70,11 +71,20 @@ def compile_rewrites(rule: t.Rule) -> Callable[[Bindings], Plan]:
     return run
 
 
-def _compile(expression: t.Expression, outputs: int = 1) -> Emit:
+def _variadics(pattern: t.InputPattern) -> list[str]:
+    """Names that stand for all inputs that are left: `*xs`."""
+    if isinstance(pattern, t.Variadic):
+        return [pattern.name]
+    if isinstance(pattern, t.Alternatives):
+        return [name for option in pattern.options for name in _variadics(option)]
+    return [n for i in pattern.inputs for n in _variadics(i)] if isinstance(pattern, t.NodePattern) else []
+
+
+def _compile(expression: t.Expression, lists: frozenset[str], outputs: int = 1) -> Emit:
     if isinstance(expression, t.NodeCall):
-        return _node_call(expression, outputs)
+        return _node_call(expression, lists, outputs)
     if isinstance(expression, t.Operation) and expression.sign == "if":
-        return _choice(expression, outputs)
+        return _choice(expression, lists, outputs)
     compute = compile_expression(expression)
 
     def run(bindings: Bindings, _plan: Plan) -> Any:
@@ -94,9 +104,9 @@ class Unsettled(Decline):
     """The rewrite needs something that is not established (rather than something that is false)."""
 
 
-def _choice(expression: t.Operation, outputs: int) -> Emit:
+def _choice(expression: t.Operation, lists: frozenset[str], outputs: int) -> Emit:
     value, condition, alternative = expression.operands
-    first, second = _compile(value, outputs), _compile(alternative, outputs)
+    first, second = _compile(value, lists, outputs), _compile(alternative, lists, outputs)
     decide = compile_expression(condition)
 
     def run(bindings: Bindings, plan: Plan) -> Any:
@@ -108,11 +118,11 @@ def _choice(expression: t.Operation, outputs: int) -> Emit:
     return run
 
 
-def _node_call(expression: t.NodeCall, outputs: int) -> Emit:
+def _node_call(expression: t.NodeCall, lists: frozenset[str], outputs: int) -> Emit:
     domain, op_type = split_operator(expression.operator)
-    arguments = [_compile(a) for a in expression.arguments]
+    arguments = [_compile(a, lists) for a in expression.arguments]
     hints = [a.name if isinstance(a, t.Name) else "constant" for a in expression.arguments]
-    attributes = [(name, _compile(value)) for name, value, _ in expression.attributes]
+    attributes = [(name, _compile(value, lists)) for name, value, _ in expression.attributes]
     rest = expression.rest
 
     def run(bindings: Bindings, plan: Plan) -> Any:
@@ -120,7 +130,7 @@ def _node_call(expression: t.NodeCall, outputs: int) -> Emit:
         names: list[str] = []
         for emit, hint in zip(arguments, hints, strict=True):
             value = emit(bindings, plan)
-            spread = hint != "constant" and _is_variadic(value)
+            spread = hint in lists or (hint != "constant" and _is_variadic(value))
             inputs.extend(value if spread else (value,))
             names.extend([hint] * (len(value) if spread else 1))
         captured: dict[str, Attribute] = bindings[rest] if rest is not None else {}
