@@ -37,6 +37,8 @@ def with_more_readers(model: onnx.ModelProto) -> Iterator[tuple[str, str, onnx.M
     """For each interior value: shown as an output of the graph, read by one more node, read by the body of an If."""
     types = _types(model)
     for name in interior(model):
+        if not types[name].HasField("tensor_type"):
+            continue  # nothing flattens a sequence
         if types[name].tensor_type.HasField("shape"):
             yield name, f"{name} is an output", _shown(model, name, types[name])
         yield name, f"{name} has another reader", _read(model, name, types[name])
