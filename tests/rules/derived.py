@@ -25,6 +25,12 @@ def has_bodies(model: onnx.ModelProto) -> bool:
     return any(a.HasField("g") for node in model.graph.node for a in node.attribute)
 
 
+def dynamic_dims(model: onnx.ModelProto) -> list[str]:
+    """The names of the dims of inputs, in their order."""
+    dims = [d.dim_param for i in model.graph.input for d in i.type.tensor_type.shape.dim]
+    return [name for name in dict.fromkeys(dims) if name]
+
+
 def interior(model: onnx.ModelProto) -> list[str]:
     """Values that nodes make and nodes read."""
     outputs = {o.name for o in model.graph.output}

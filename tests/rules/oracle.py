@@ -48,6 +48,15 @@ def needs_reference(model: onnx.ModelProto) -> bool:
     return False
 
 
+def runs(model: onnx.ModelProto, feed: Arrays) -> bool:
+    """Whether the oracle takes these inputs: kernels refuse some empty tensors."""
+    try:
+        runner(model, reference=needs_reference(model))(feed)
+    except Exception:  # ONNX Runtime's errors share no base but this one
+        return False
+    return True
+
+
 def loses_a_capture(model: onnx.ModelProto) -> bool:
     """Whether ONNX Runtime may fail for a reason of its own: it takes out Casts that it finds needless, even with its
     optimizations off, although the body of an If reads what they make."""

@@ -17,6 +17,7 @@ from graphopt.rewrite.journal import Journal
 from graphopt.rewrite.rule import CompiledRule, applies_to, expand_operators
 from tests.rules.case import Variant, variants_of
 from tests.rules.derived import (
+    dynamic_dims,
     has_bodies,
     in_a_body,
     interior,
@@ -25,7 +26,7 @@ from tests.rules.derived import (
     with_swapped_operands,
     without_defaults,
 )
-from tests.rules.oracle import assert_same_results, loses_a_capture
+from tests.rules.oracle import assert_same_results, loses_a_capture, runs
 from tests.rules.rewriting import rewrite
 from tests.rules.shipped import CASES, ONE_EACH, RULES
 from tests.rules.weights import samples
@@ -89,6 +90,16 @@ def test_in_the_body_of_an_if(variant: Variant):
     after = rewrite(model, [rule])
     assert after.count(rule.name) == 2 * variant.case.firings_in_a_body
     _same_results(model, after.model, rule)
+
+
+@pytest.mark.parametrize("variant", [v for v in FIRING if dynamic_dims(v.model)], ids=str)
+def test_a_size_of_0(variant: Variant):
+    """A dynamic size may be 0: where the original runs, what the rule makes of it runs as well."""
+    rule = RULES[variant.case.rule]
+    after = rewrite(variant.model, [rule]).model
+    for name in dynamic_dims(variant.model):
+        feeds = [f for f in samples(variant.model, empty=name) if runs(variant.model, f)]
+        assert_same_results(variant.model, after, feeds, rule.equal)
 
 
 @pytest.mark.parametrize("variant", FIRING, ids=str)

@@ -39,11 +39,12 @@ def array(name: str, elem_type: int, shape: tuple[int, ...], salt: int = 0) -> n
     return np.asarray(numbers.standard_normal(shape)).astype(dtype)
 
 
-def samples(model: onnx.ModelProto) -> Iterator[dict[str, np.ndarray]]:
-    """Two sets of inputs, of different sizes where dims are dynamic; a single boolean is true, then false."""
+def samples(model: onnx.ModelProto, empty: str = "") -> Iterator[dict[str, np.ndarray]]:
+    """Two sets of inputs, of different sizes where dims are dynamic; a single boolean is true, then false. The dim that
+    is said to be `empty` is 0."""
     defaults = {t.name for t in model.graph.initializer}
     for number, sizes in enumerate(SIZES):
-        known: dict[str, int] = {}
+        known: dict[str, int] = {empty: 0} if empty else {}
         feed: dict[str, np.ndarray] = {}
         for info in model.graph.input:
             tensor = info.type.tensor_type
