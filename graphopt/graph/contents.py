@@ -10,6 +10,7 @@ are cast to, which the standard does not promise and memory does.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import reduce
 from math import prod
 from typing import cast
 
@@ -22,34 +23,63 @@ from graphopt.graph.tensor import SMALL
 Contents = tuple[Dim, ...]
 """The elements of a tensor of rank 0 or 1, in order."""
 
+Truths = tuple[bool | None, ...]
+"""The elements of a tensor of truths of rank 0 or 1, in order."""
+
+LARGEST = (1 << 31) - 1
+"""No size is larger: what is computed beyond it is unknown."""
+
 DEPTH = 24
 """Nodes that are looked through; beyond, what a value holds is unknown."""
 
 
-def contents(value: Value, depth: int = DEPTH) -> Contents | None:
+class _Search:
+    """How much farther to look, and what was found on the way: a value that is read twice is looked at once."""
+
+    __slots__ = ("depth", "found")
+
+    def __init__(self, depth: int, found: dict[Value, Contents | None]) -> None:
+        self.depth = depth
+        self.found = found
+
+    def deeper(self) -> _Search:
+        return _Search(self.depth - 1, self.found)
+
+
+def contents(value: Value) -> Contents | None:
     """The elements of an integer tensor of rank 0 or 1, None where not even their number is known."""
+    return _contents(value, _Search(DEPTH, {}))
+
+
+def _contents(value: Value, search: _Search) -> Contents | None:
+    if value not in search.found:
+        search.found[value] = _look(value, search)
+    return search.found[value]
+
+
+def _look(value: Value, search: _Search) -> Contents | None:
     if value.constant is not None:
         tensor = value.constant
         if not tensor.dtype.is_integer or len(tensor.shape) > 1 or tensor.size > SMALL:
             return None
         return tuple(int(n) for n in tensor.numpy().ravel())
     node = value.producer
-    if node is None or node.domain or depth == 0 or value is not node.outputs[0]:
+    if node is None or node.domain or search.depth == 0 or value is not node.outputs[0]:
         return None
     follow = _FOLLOWED.get(node.op_type)
     if follow is None or value.rank not in (0, 1, None):
         return None
-    found = follow(node, depth - 1)
+    found = follow(node, search.deeper())
     return found if found is not None and len(found) <= SMALL else None
 
 
-def _input(node: Node, index: int, depth: int) -> Contents | None:
+def _input(node: Node, index: int, search: _Search) -> Contents | None:
     value = node.input(index)
-    return None if value is None else contents(value, depth)
+    return None if value is None else _contents(value, search)
 
 
-def _numbers(node: Node, index: int, depth: int) -> tuple[int, ...] | None:
-    found = _input(node, index, depth)
+def _numbers(node: Node, index: int, search: _Search) -> tuple[int, ...] | None:
+    found = _input(node, index, search)
     if found is None or not all(isinstance(n, int) for n in found):
         return None
     return cast("tuple[int, ...]", found)
@@ -63,44 +93,44 @@ def _rank(node: Node, index: int) -> int | None:
 # --- operators ---
 
 
-def _shape(node: Node, depth: int) -> Contents | None:
+def _shape(node: Node, search: _Search) -> Contents | None:
     value = node.input(0)
     if value is None or value.shape is None:
         return None
     return tuple(value.shape[slice(node.attribute("start", 0), node.attribute("end"))])
 
 
-def _size(node: Node, depth: int) -> Contents | None:
+def _size(node: Node, search: _Search) -> Contents | None:
     value = node.input(0)
     if value is None or value.shape is None or not all(isinstance(d, int) for d in value.shape):
         return None
     return (prod(cast("tuple[int, ...]", value.shape)),)
 
 
-def _same(node: Node, depth: int) -> Contents | None:
-    return _input(node, 0, depth)
+def _same(node: Node, search: _Search) -> Contents | None:
+    return _input(node, 0, search)
 
 
-def _cast(node: Node, depth: int) -> Contents | None:
+def _cast(node: Node, search: _Search) -> Contents | None:
     source, target = node.input(0), node.output()
     if source is None or target is None or source.dtype is None or target.dtype is None:
         return None
     if not (source.dtype.is_integer and target.dtype.is_integer):
         return None
-    held = _input(node, 0, depth)
+    held = _input(node, 0, search)
     info = np.iinfo(target.dtype.numpy) if target.dtype.bits >= 8 else None
     if held is None or info is None:
         return None
     return held if all(not isinstance(n, int) or info.min <= n <= info.max for n in held) else None
 
 
-def _reshape(node: Node, depth: int) -> Contents | None:
+def _reshape(node: Node, search: _Search) -> Contents | None:
     target = node.output()
-    return _input(node, 0, depth) if target is not None and target.rank is not None and target.rank <= 1 else None
+    return _input(node, 0, search) if target is not None and target.rank is not None and target.rank <= 1 else None
 
 
-def _gather(node: Node, depth: int) -> Contents | None:
-    held, places = _input(node, 0, depth), _numbers(node, 1, depth)
+def _gather(node: Node, search: _Search) -> Contents | None:
+    held, places = _input(node, 0, search), _numbers(node, 1, search)
     if held is None or places is None or _rank(node, 0) != 1 or node.attribute("axis", 0) not in (0, -1):
         return None
     if not all(-len(held) <= p < len(held) for p in places):
@@ -108,10 +138,10 @@ def _gather(node: Node, depth: int) -> Contents | None:
     return tuple(held[p] for p in places)
 
 
-def _concat(node: Node, depth: int) -> Contents | None:
+def _concat(node: Node, search: _Search) -> Contents | None:
     parts: list[Dim] = []
     for index in range(len(node.inputs)):
-        held = _input(node, index, depth)
+        held = _input(node, index, search)
         if held is None:
             value = node.input(index)
             if value is None or value.shape is None or len(value.shape) != 1 or not isinstance(value.shape[0], int):
@@ -121,14 +151,14 @@ def _concat(node: Node, depth: int) -> Contents | None:
     return tuple(parts)
 
 
-def _slice(node: Node, depth: int) -> Contents | None:
-    held = _input(node, 0, depth)
+def _slice(node: Node, search: _Search) -> Contents | None:
+    held = _input(node, 0, search)
     if "starts" in node.attributes:
         starts, stops = node.attribute("starts"), node.attribute("ends")
         steps: tuple[int, ...] | None = (1,)
     else:
-        starts, stops = _numbers(node, 1, depth), _numbers(node, 2, depth)
-        steps = (1,) if node.input(4) is None else _numbers(node, 4, depth)
+        starts, stops = _numbers(node, 1, search), _numbers(node, 2, search)
+        steps = (1,) if node.input(4) is None else _numbers(node, 4, search)
     if held is None or starts is None or stops is None or steps is None or steps == (0,):
         return None
     if not len(starts) == len(stops) == len(steps) == 1:
@@ -137,29 +167,39 @@ def _slice(node: Node, depth: int) -> Contents | None:
 
 
 def _clamped(start: int, stop: int, step: int, length: int) -> range:
-    """Bounds as the Slice operator reads them: like Python's, but a stop below -length never means the end."""
-    return range(*slice(start, stop, step).indices(length))
+    """Bounds as the Slice operator reads them: not quite like Python's, since a start before the first element is the
+    first one, backwards as well."""
+    first, last = (start + length if start < 0 else start), (stop + length if stop < 0 else stop)
+    if length == 0:
+        return range(0)
+    if step > 0:
+        return range(max(first, 0), min(last, length), step)
+    return range(max(min(first, length - 1), 0), max(last, -1), step)
 
 
-def _where(node: Node, depth: int) -> Contents | None:
-    chosen = truths(node.input(0), depth)
-    yes, no = _input(node, 1, depth), _input(node, 2, depth)
+def _where(node: Node, search: _Search) -> Contents | None:
+    chosen = _truths(node.input(0), search)
+    yes, no = _input(node, 1, search), _input(node, 2, search)
     if chosen is None or yes is None or no is None:
         return None
     rows = _aligned(chosen, yes, no)
     return None if rows is None else tuple((None if c is None else y if c else n) for c, y, n in rows)
 
 
-def truths(value: Value | None, depth: int = DEPTH) -> tuple[bool | None, ...] | None:
+def truths(value: Value) -> Truths | None:
     """What a comparison of two such tensors gives, None where not even the number of its elements is known."""
+    return _truths(value, _Search(DEPTH, {}))
+
+
+def _truths(value: Value | None, search: _Search) -> Truths | None:
     if value is None:
         return None
     if value.constant is not None and value.constant.size <= SMALL and len(value.constant.shape) <= 1:
         return tuple(bool(b) for b in value.constant.numpy().ravel()) if value.constant.dtype.name == "bool" else None
     node = value.producer
-    if node is None or node.domain or node.op_type not in _COMPARED or depth == 0:
+    if node is None or node.domain or node.op_type not in _COMPARED or search.depth == 0:
         return None
-    left, right = _input(node, 0, depth - 1), _input(node, 1, depth - 1)
+    left, right = _input(node, 0, search.deeper()), _input(node, 1, search.deeper())
     if left is None or right is None:
         return None
     rows = _aligned(left, right)
@@ -186,7 +226,7 @@ def _greater(left: Dim, right: Dim) -> bool | None:
 _COMPARED: dict[str, Callable[[Dim, Dim], bool | None]] = {"Equal": _equal, "Less": _less, "Greater": _greater}
 
 
-def _aligned(*parts: tuple[Dim, ...] | tuple[bool | None, ...]) -> list[tuple[Dim, ...]] | None:
+def _aligned(*parts: tuple[Dim, ...] | Truths) -> list[tuple[Dim, ...]] | None:
     """Rows of operands that broadcast: each has this many elements, or one."""
     length = max(len(p) for p in parts) if all(parts) else 0
     if any(len(p) not in (1, length) for p in parts):
@@ -195,18 +235,29 @@ def _aligned(*parts: tuple[Dim, ...] | tuple[bool | None, ...]) -> list[tuple[Di
 
 
 def _arithmetic(compute: Callable[[int, int], int | None], neutral: Callable[[Dim, Dim], Dim]) -> _Follow:
-    def follow(node: Node, depth: int) -> Contents | None:
-        left, right = _input(node, 0, depth), _input(node, 1, depth)
-        rows = None if left is None or right is None else _aligned(left, right)
-        return None if rows is None else tuple(combine(a, b) for a, b in rows)
+    def follow(node: Node, search: _Search) -> Contents | None:
+        parts = [_input(node, index, search) for index in range(len(node.inputs))]
+        known = [p for p in parts if p is not None]
+        rows = _aligned(*known) if known and len(known) == len(parts) else None
+        return None if rows is None else tuple(_fitting(reduce(combine, row), node) for row in rows)
 
     def combine(left: Dim, right: Dim) -> Dim:
         if isinstance(left, int) and isinstance(right, int):
-            result = compute(left, right)
-            return result if result is not None and abs(result) < 1 << 31 else None
+            return compute(left, right)
         return neutral(left, right)
 
     return follow
+
+
+def _fitting(result: Dim, node: Node) -> Dim:
+    """What was computed, if neither the element type nor a size is too small for it."""
+    target = node.output()
+    if not isinstance(result, int):
+        return result
+    if target is None or target.dtype is None or not target.dtype.is_integer or target.dtype.bits < 8:
+        return None
+    info = np.iinfo(target.dtype.numpy)
+    return result if max(info.min, -LARGEST) <= result <= min(info.max, LARGEST) else None
 
 
 def _sum_with_zero(left: Dim, right: Dim) -> Dim:
@@ -239,34 +290,33 @@ def _never(left: Dim, right: Dim) -> Dim:
     return left if left is not None and left == right else None
 
 
-def _constant_of_shape(node: Node, depth: int) -> Contents | None:
-    lengths = _numbers(node, 0, depth)
+def _constant_of_shape(node: Node, search: _Search) -> Contents | None:
+    lengths = _numbers(node, 0, search)
     value = node.attribute("value")
     if value is None or not value.dtype.is_integer or lengths is None or len(lengths) > 1 or prod(lengths) > SMALL:
         return None
     return (int(value.numpy().ravel()[0]),) * prod(lengths)
 
 
-def _range(node: Node, depth: int) -> Contents | None:
-    bounds = [_numbers(node, i, depth) for i in range(3)]
+def _range(node: Node, search: _Search) -> Contents | None:
+    bounds = [_numbers(node, i, search) for i in range(3)]
     if any(b is None or len(b) != 1 for b in bounds):
         return None
     first, last, step = (b[0] for b in bounds if b is not None)
     return None if step == 0 or abs((last - first) // step) > SMALL else tuple(range(first, last, step))
 
 
-def _product(node: Node, depth: int) -> Contents | None:
-    held, target = _input(node, 0, depth), node.output()
+def _product(node: Node, search: _Search) -> Contents | None:
+    held, target = _input(node, 0, search), node.output()
     if held is None or target is None or target.shape not in ((), (1,)):
         return None
     others = [d for d in held if d != 1]
     if all(isinstance(d, int) for d in others):
-        result = prod(cast("list[int]", others))
-        return (result,) if abs(result) < 1 << 31 else (None,)
+        return (_fitting(prod(cast("list[int]", others)), node),)
     return (others[0],) if len(others) == 1 else (None,)
 
 
-_Follow = Callable[[Node, int], Contents | None]
+_Follow = Callable[[Node, _Search], Contents | None]
 
 _FOLLOWED: dict[str, _Follow] = {
     "Shape": _shape,

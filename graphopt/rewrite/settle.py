@@ -100,7 +100,7 @@ def _rest(shape: Shape | None, others: list[Dim]) -> Dim:
 def _expanded(node: Node) -> Shape | None:
     source, target = node.input(0), node.input(1)
     held = contents(target) if target is not None else None
-    if source is None or source.shape is None or held is None:
+    if source is None or source.shape is None or held is None or any(isinstance(d, int) and d < 0 for d in held):
         return None
     rank = max(len(source.shape), len(held))
     above: Contents = (1,) * (rank - len(held)) + held
