@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from graphopt.graph.graph import Graph, Node, Value
 from graphopt.graph.model import Model
 
@@ -10,11 +12,13 @@ def inline_decided(model: Model) -> int:
     """Replace every If whose condition is constant by the branch that it takes; returns how many there were."""
     inlined = 0
     pending = [n for n in model.all_nodes() if _taken(n) is not None]
+    bearers = _bearers(model) if pending else Counter[str]()
     while pending:
         node = pending.pop(0)
         body = _taken(node)
         if node.graph is None or body is None:
             continue  # it was in a branch that is not taken
+        _tell_apart(body, bearers)
         _inline(node, body)
         inlined += 1
     if inlined:
@@ -33,8 +37,25 @@ def _taken(node: Node) -> Graph | None:
     return branch.value if branch is not None and branch.is_graph else None
 
 
+def _bearers(model: Model) -> Counter[str]:
+    """How many values or nodes of the model bear a name: bodies may use the names of others."""
+    counted = Counter[str]()
+    for graph in model.all_graphs():
+        made = (o for n in graph.nodes for o in n.outputs if o is not None)
+        counted.update(v.name for v in {*graph.inputs, *graph.initializers, *made})
+        counted.update(n.name for n in graph.nodes if n.name)
+    return counted
+
+
+def _tell_apart(body: Graph, bearers: Counter[str]) -> None:
+    """Give new names to what bears the name of something else, which it may meet outside its body."""
+    made = [o for n in body.nodes for o in n.outputs if o is not None]
+    for item in (*body.initializers, *made, *body.nodes):
+        if item.name and bearers[item.name] > 1:
+            item.name = body.model.names.fresh(item.name)
+
+
 def _inline(node: Node, body: Graph) -> None:
-    """Names are unique in a model, so that a body's values can move as they are."""
     graph = node.graph
     assert graph is not None
     results = list(body.outputs)

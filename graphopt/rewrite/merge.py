@@ -63,12 +63,17 @@ def _node_key(node: Node, model: Model) -> _Key:
     said = (
         a.key()
         for a in node.attributes.values()
-        if a.reference or a.value != attribute_default(node.op_type, opset, a.name, node.domain)
+        if a.reference or not _is_same(a.value, attribute_default(node.op_type, opset, a.name, node.domain))
     )
     inputs = tuple([_value_key(v) for v in node.inputs])
     if node.op_type in SWAPPABLE and not node.domain:
         inputs = tuple(sorted(inputs, key=_position))
     return (node.domain, node.op_type, node.overload, inputs, len(node.outputs), tuple(sorted(said, key=repr)))
+
+
+def _is_same(left: Any, right: Any) -> bool:
+    """Equal to the bit: 0 is not -0."""
+    return left == right and repr(left) == repr(right)
 
 
 def _value_key(value: Value | None) -> Any:
