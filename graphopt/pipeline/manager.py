@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import time
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from graphopt.errors import RecipeError
 from graphopt.graph.model import Model
-from graphopt.parity.comparison import Comparison
-from graphopt.pipeline.gate import Gate
 from graphopt.pipeline.passes import Context, Pass
 from graphopt.pipeline.recipe import Recipe
 from graphopt.pipeline.result import PassRecord
 from graphopt.pipeline.witness import Witness, run_pass
+
+if TYPE_CHECKING:
+    from graphopt.parity.comparison import Comparison
+    from graphopt.pipeline.gate import Gate
 
 When = Literal["each", "end", "none"]
 """When the graph is compared with the original: after each pass that changed it, at the end, or never."""
