@@ -12,7 +12,7 @@ from onnx import checker, shape_inference
 from graphopt.errors import ModelError
 from graphopt.graph.bodies import bodies_of
 from graphopt.graph.check_file import known_dtype
-from graphopt.graph.dtypes import DType
+from graphopt.graph.dtypes import DTYPES, DType
 from graphopt.graph.graph import Graph, Node, Value
 from graphopt.graph.interface import Shape, dims_of
 from graphopt.graph.model import Model
@@ -123,25 +123,27 @@ def _defined(graph: Graph) -> Iterator[Value]:
 
 def set_type(value: Value, proto: onnx.TypeProto) -> None:
     """Take the type that a file or inference states; what it leaves open stays as known."""
-    _take(value, *_stated(proto, f"value {value.name!r}"))
+    _take(value, *_stated(proto.SerializeToString()))
 
 
-_Stated = tuple[DType | None, Shape | None, onnx.TypeProto | None]
-"""Element type and shape, as far as they are stated; or the type of what is no plain tensor."""
+_Stated = tuple[int, Shape | None, onnx.TypeProto | None]
+"""Number of the element type (0: not stated) and shape; or the type of what is no plain tensor."""
 
 
-def _stated(proto: onnx.TypeProto, what: str) -> _Stated:
+@lru_cache(maxsize=4096)
+def _stated(raw: bytes) -> _Stated:
+    """What a serialized type states: the values of a model share few types."""
+    proto = onnx.TypeProto.FromString(raw)
     kind = proto.WhichOneof("value")
     if kind != "tensor_type":
-        return None, None, proto if kind is not None else None
+        return 0, None, proto if kind is not None else None
     tensor = proto.tensor_type
-    dtype = known_dtype(tensor.elem_type, what) if tensor.elem_type else None
-    return dtype, dims_of(tensor.shape) if tensor.HasField("shape") else None, None
+    return tensor.elem_type, dims_of(tensor.shape) if tensor.HasField("shape") else None, None
 
 
-def _take(value: Value, dtype: DType | None, shape: Shape | None, other: onnx.TypeProto | None) -> None:
-    if dtype is not None:
-        value.dtype = dtype
+def _take(value: Value, dtype: int, shape: Shape | None, other: onnx.TypeProto | None) -> None:
+    if dtype:
+        value.dtype = known_dtype(dtype, f"value {value.name!r}") if dtype not in DTYPES else DTYPES[dtype]
     if shape is not None:
         value.shape = merge_shapes(value.shape, shape)
     if other is not None:
@@ -256,7 +258,7 @@ def _inferred(
     except checker.ValidationError as error:  # an element type or attribute that the operator does not take
         raise shape_inference.InferenceError(str(error)) from None
     found_types = [inferred.get(f"o{i}") for i in range(len(outputs))]
-    return tuple(None if t is None else _stated(t, f"output {i} of {op_type}") for i, t in enumerate(found_types))
+    return tuple(None if t is None else _stated(t.SerializeToString()) for t in found_types)
 
 
 def matters_to_shapes(value: Value, node: Node) -> bool:

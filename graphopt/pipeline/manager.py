@@ -30,6 +30,7 @@ class Manager:
         self._when = when
         self.records: list[PassRecord] = []
         self.last: Comparison | None = None
+        self._nodes = _nodes(model)
         self._witness = None if when == "none" else Witness(model)
 
     def run(self, recipe: Recipe) -> None:
@@ -59,13 +60,14 @@ class Manager:
             raise
 
     def _step(self, step: Pass) -> bool:
-        before = _nodes(self._model)
+        before = self._nodes
         first = len(self._context.journal.firings)
         started = time.perf_counter()
         result = run_pass(step, self._model, self._context)
         seconds = time.perf_counter() - started
         if self._witness is not None:
             self._witness.hear(step, result)
+        self._nodes = _nodes(self._model)
         comparison: Comparison | None = None
         if self._gate is not None and result.modified:
             self._gate.note(result)
@@ -77,7 +79,7 @@ class Manager:
                 seconds=seconds,
                 modified=result.modified,
                 nodes_before=before,
-                nodes_after=_nodes(self._model),
+                nodes_after=self._nodes,
                 firings=self._context.journal.counts(first),
                 contract=result.contract,
                 parity=comparison,

@@ -120,7 +120,7 @@ class Engine:
             except Decline as reason:
                 state.stop("declined", rule.rule.rewrites[0].span, "{}", reason)
         if watch is not None and self._tallies is not None:
-            self._tallies.setdefault(rule.rule.place, Tally()).note(change is not None, watch.farthest)
+            self._tallies.setdefault(rule.place, Tally()).note(change is not None, watch.farthest)
         return change
 
     def _touched(self, change: Change) -> list[Node]:
@@ -142,7 +142,7 @@ def _entry(number: int, pass_name: str, rule: CompiledRule, graph: str, change: 
     return Firing(
         number,
         pass_name,
-        rule.rule.place,
+        rule.place,
         graph,
         tuple(n.label for n in change.removed),
         tuple(n.label for n in change.added),
