@@ -67,12 +67,20 @@ def _show(found: Coverage) -> None:
 
     out = console()
     fired = [c for c in found.rules if c.tally.fired]
-    idle = [c for c in found.rules if not c.tally.fired]
+    idle = [c for c in found.rules if not c.tally.fired and c.is_used]
+    unused = [(c.rule.place, c.rule.phase) for c in found.rules if not c.is_used]
     noun = "model" if len(found.models) == 1 else "models"
     out.print(f"{len(found.models)} {noun}: {len(fired)} of {len(found.rules)} rules fired\n")
     numbers = range(1, len(COLUMNS))
     table(out, "Fired", COLUMNS, [row for c in fired for row in _rows(c)], numbers=numbers, limit=None)
     table(out, "Never fired", COLUMNS, [row for c in idle for row in _rows(c)], numbers=numbers, limit=None)
+    table(
+        out,
+        "Not used: no pass of the recipe has their phase, or no model their opset",
+        ("rule", "phase"),
+        unused,
+        limit=None,
+    )
 
 
 def _rows(covered: RuleCoverage) -> list[tuple[str, ...]]:
@@ -123,6 +131,8 @@ def _rule(covered: RuleCoverage) -> dict[str, Any]:
     return {
         "rule": covered.rule.place,
         "name": covered.rule.name,
+        "phase": covered.rule.phase,
+        "used": covered.is_used,
         "tried": tally.tried,
         "matched": tally.matched,
         "fired": tally.fired,

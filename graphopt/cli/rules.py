@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from graphopt.cli.coverage import coverage
+from graphopt.errors import EXIT_INPUT
 
 if TYPE_CHECKING:
     from graphopt.lang.diagnostics import Diagnostic
@@ -285,9 +286,20 @@ def _added_by(function: Function) -> str | None:
     return None if function.origin.startswith("graphopt.lang.") else function.origin
 
 
+def _help(context: typer.Context) -> None:
+    if context.invoked_subcommand is None:
+        print(context.get_help(), file=sys.stderr)
+        raise typer.Exit(EXIT_INPUT)
+
+
 def rules_app() -> typer.Typer:
     """The verbs below `graphopt rules`."""
-    app = typer.Typer(help="List, check, format and explain rules.", no_args_is_help=False, rich_markup_mode=None)
+    app = typer.Typer(
+        help="List, check, format and explain rules, and count what they do.",
+        no_args_is_help=False,
+        rich_markup_mode=None,
+    )
+    app.callback(invoke_without_command=True)(_help)
     app.command("list")(list_rules)
     for verb in (check, fmt, explain, functions, coverage):
         app.command()(verb)

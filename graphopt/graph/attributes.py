@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 Kind = onnx.AttributeProto.AttributeType
 
-_GRAPHS = (int(Kind.GRAPH), int(Kind.GRAPHS))
+_GRAPH, _MANY_GRAPHS = _GRAPHS = (int(Kind.GRAPH), int(Kind.GRAPHS))
 
 Plain = int | float | str | tuple[int, ...] | tuple[float, ...] | tuple[str, ...]
 
@@ -67,9 +67,9 @@ class Attribute:
     @property
     def graphs(self) -> tuple[Graph, ...]:
         """The bodies that this attribute holds; empty for anything but subgraphs."""
-        if self.kind == Kind.GRAPH:
+        if self.kind == _GRAPH:
             return (self.value,)
-        return tuple(self.value) if self.kind == Kind.GRAPHS else ()
+        return tuple(self.value) if self.kind == _MANY_GRAPHS else ()
 
     def to_proto(self) -> onnx.AttributeProto:
         """The proto of an attribute that holds no subgraph (bodies are written by whoever writes graphs)."""

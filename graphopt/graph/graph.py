@@ -301,19 +301,23 @@ class Graph:
 
     def all_nodes(self) -> Iterator[Node]:
         """Every node here and in bodies, each node before the nodes of its bodies."""
-        for node in self.nodes:
-            yield node
-            if node.has_bodies:
-                for body in node.bodies:
-                    yield from body.all_nodes()
+        pending = [iter(self.nodes)]
+        while pending:
+            for node in pending[-1]:
+                yield node
+                if node.has_bodies:
+                    pending.extend(reversed([iter(body.nodes) for body in node.bodies]))
+                    break
+            else:
+                pending.pop()
 
     def all_graphs(self) -> Iterator[Graph]:
-        """This graph and every body below it."""
-        yield self
-        for node in self.nodes:
-            if node.has_bodies:
-                for body in node.bodies:
-                    yield from body.all_graphs()
+        """This graph and every body below it, each graph before those of its nodes."""
+        pending: list[Graph] = [self]
+        while pending:
+            graph = pending.pop()
+            yield graph
+            pending.extend(reversed([body for node in graph.nodes if node.has_bodies for body in node.bodies]))
 
     def contains(self, inner: Graph) -> bool:
         """Whether `inner` is this graph or a body somewhere below it."""

@@ -102,7 +102,7 @@ def _built(proto: onnx.ModelProto, raw: bytes, path: Path | None, overridable: O
     model = Model(_header(proto), path)
     trusted = len(raw) <= types.WHOLE_FILE_LIMIT and check_file.is_valid_as_a_whole(raw)
     builder = _Builder(model, external.Folder(path.parent if path else None), trusted)
-    builder.fill(model.graph, proto.graph, {})
+    builder.fill(model.graph, proto.graph)
     _settle_overridable(model, overridable)
     if NOT_IN_ORDER in model.notes or builder.respelled:  # inference takes nodes as they come
         proto = to_proto(model)
@@ -156,6 +156,7 @@ class _Builder:
         self.folder = folder
         self.trusted = trusted
         self.respelled = False
+        self._visible: Scope = {}
         self.nodes = check_file.NodeChecker(model.header)
         for function in model.header.functions:
             self._take_function_names(function)
@@ -168,8 +169,8 @@ class _Builder:
             for name in (node.name, *node.output):
                 take(name)
 
-    def fill(self, graph: Graph, proto: onnx.GraphProto, outer: Scope) -> None:
-        """Build one graph from its proto; `outer` is what it can capture."""
+    def fill(self, graph: Graph, proto: onnx.GraphProto) -> None:
+        """Build one graph from its proto. It can capture what the graphs around it define."""
         check_text(proto)
         graph.name = proto.name
         graph.doc_string = proto.doc_string
@@ -187,10 +188,16 @@ class _Builder:
         for name, info in declared.items():
             if name in scope and not scope[name].is_input:
                 scope[name].declared = without_false_names(info)
-        visible = {**outer, **scope} if outer else scope
+        outer = {name: self._visible.get(name) for name in scope}  # a copy of all for each body would be quadratic
+        self._visible.update(scope)
         for node in proto.node:
-            self._node(graph, node, scope, visible)
-        self._outputs(graph, proto, visible)
+            self._node(graph, node, scope)
+        self._outputs(graph, proto)
+        for name, hidden in outer.items():
+            if hidden is None:
+                del self._visible[name]
+            else:
+                self._visible[name] = hidden
         if not _in_order(graph):
             _put_in_order(graph)
 
@@ -227,11 +234,11 @@ class _Builder:
                 value.dtype, value.shape = self.folder.tensor(sparse.values).dtype, tuple(sparse.dims)
                 self.folder.tensor(sparse.indices, f"indices of weight {sparse.values.name!r}")
 
-    def _node(self, graph: Graph, proto: onnx.NodeProto, scope: Scope, visible: Scope) -> None:
+    def _node(self, graph: Graph, proto: onnx.NodeProto, scope: Scope) -> None:
         check_text(proto)
         if not self.trusted:
             self.nodes.check(proto)
-        inputs = [self._lookup(name, visible, proto) if name else None for name in proto.input]
+        inputs = [self._lookup(name, proto) if name else None for name in proto.input]
         outputs = [scope[name] if name else None for name in proto.output]
         attributes = {a.name: self._attribute(a, proto) for a in proto.attribute} if proto.attribute else {}
         domain = standard_domain(proto.domain)
@@ -245,7 +252,7 @@ class _Builder:
             self.model.names.take(proto.name)
         for name, attribute in attributes.items():
             if attribute.is_graph:
-                bodies = tuple(self._body(node, body, visible) for body in _body_protos(proto, name))
+                bodies = tuple(self._body(node, body) for body in _body_protos(proto, name))
                 held = bodies if attribute.kind == Kind.GRAPHS else bodies[0]
                 node.attributes[name] = Attribute(name, attribute.kind, held)
         graph.add_node(node)
@@ -255,16 +262,16 @@ class _Builder:
             if value.constant is not None:
                 value.dtype, value.shape = value.constant.dtype, value.constant.shape
 
-    def _lookup(self, name: str, visible: Scope, reader: onnx.NodeProto | str) -> Value:
-        value = visible.get(name)
+    def _lookup(self, name: str, reader: onnx.NodeProto | str) -> Value:
+        value = self._visible.get(name)
         if value is None:
             where = reader if isinstance(reader, str) else check_file.node_label(reader)
             raise ModelError(f"the value {name!r} is read but never defined", where=where)
         return value
 
-    def _body(self, node: Node, proto: onnx.GraphProto, visible: Scope) -> Graph:
+    def _body(self, node: Node, proto: onnx.GraphProto) -> Graph:
         body = Graph(self.model, proto.name, node)
-        self.fill(body, proto, visible)
+        self.fill(body, proto)
         return body
 
     def _attribute(self, proto: onnx.AttributeProto, node: onnx.NodeProto) -> Attribute:
@@ -278,9 +285,9 @@ class _Builder:
         self.model.external |= found[0].external is not None
         return Attribute(proto.name, proto.type, found[0], proto=None if found[0].external else proto)
 
-    def _outputs(self, graph: Graph, proto: onnx.GraphProto, visible: Scope) -> None:
+    def _outputs(self, graph: Graph, proto: onnx.GraphProto) -> None:
         for info in proto.output:
-            value = self._lookup(info.name, visible, f"outputs of graph {graph.name!r}")
+            value = self._lookup(info.name, f"outputs of graph {graph.name!r}")
             value.output_slots += 1
             graph.outputs.append(value)
             graph.output_infos.append(without_false_names(info))

@@ -12,7 +12,7 @@ from onnx import checker, shape_inference
 from graphopt.errors import ModelError
 from graphopt.graph.bodies import bodies_of
 from graphopt.graph.check_file import known_dtype
-from graphopt.graph.dtypes import DType
+from graphopt.graph.dtypes import DTYPES, DType
 from graphopt.graph.graph import Graph, Node, Value
 from graphopt.graph.interface import Shape, dims_of
 from graphopt.graph.model import Model
@@ -123,15 +123,31 @@ def _defined(graph: Graph) -> Iterator[Value]:
 
 def set_type(value: Value, proto: onnx.TypeProto) -> None:
     """Take the type that a file or inference states; what it leaves open stays as known."""
+    _take(value, *_stated(proto.SerializeToString()))
+
+
+_Stated = tuple[int, Shape | None, onnx.TypeProto | None]
+"""Number of the element type (0: not stated) and shape; or the type of what is no plain tensor."""
+
+
+@lru_cache(maxsize=4096)
+def _stated(raw: bytes) -> _Stated:
+    """What a serialized type states: the values of a model share few types."""
+    proto = onnx.TypeProto.FromString(raw)
     kind = proto.WhichOneof("value")
-    if kind == "tensor_type":
-        tensor = proto.tensor_type
-        if tensor.elem_type:
-            value.dtype = known_dtype(tensor.elem_type, f"value {value.name!r}")
-        if tensor.HasField("shape"):
-            value.shape = merge_shapes(value.shape, dims_of(tensor.shape))
-    elif kind is not None:
-        value.type_proto = proto
+    if kind != "tensor_type":
+        return 0, None, proto if kind is not None else None
+    tensor = proto.tensor_type
+    return tensor.elem_type, dims_of(tensor.shape) if tensor.HasField("shape") else None, None
+
+
+def _take(value: Value, dtype: int, shape: Shape | None, other: onnx.TypeProto | None) -> None:
+    if dtype:
+        value.dtype = known_dtype(dtype, f"value {value.name!r}") if dtype not in DTYPES else DTYPES[dtype]
+    if shape is not None:
+        value.shape = merge_shapes(value.shape, shape)
+    if other is not None:
+        value.type_proto = other
 
 
 def merge_shapes(first: Shape | None, second: Shape | None) -> Shape | None:
@@ -199,9 +215,9 @@ def infer_node(node: Node, model: Model) -> None:
         tuple(given),
         tuple([v is not None for v in node.outputs]),
     )
-    for value, proto in zip(node.outputs, inferred, strict=True):
-        if value is not None and proto is not None:
-            set_type(value, proto)
+    for value, found_type in zip(node.outputs, inferred, strict=True):
+        if value is not None and found_type is not None:
+            _take(value, *found_type)
 
 
 REMEMBERED = 1024
@@ -218,7 +234,7 @@ def _inferred(
     attributes: tuple[bytes, ...],
     given: tuple[_Given | None, ...],
     outputs: tuple[bool, ...],
-) -> tuple[onnx.TypeProto | None, ...]:
+) -> tuple[_Stated | None, ...]:
     """Types of the outputs of one node. Layers repeat in a model, so most nodes ask what was answered before."""
     op_type, domain, opsets = operator
     found = schema(op_type, dict(opsets)[domain], domain)
@@ -241,7 +257,8 @@ def _inferred(
         )
     except checker.ValidationError as error:  # an element type or attribute that the operator does not take
         raise shape_inference.InferenceError(str(error)) from None
-    return tuple(inferred.get(f"o{i}") for i in range(len(outputs)))
+    found_types = [inferred.get(f"o{i}") for i in range(len(outputs))]
+    return tuple(None if t is None else _stated(t.SerializeToString()) for t in found_types)
 
 
 def matters_to_shapes(value: Value, node: Node) -> bool:

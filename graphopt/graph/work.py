@@ -75,9 +75,9 @@ class _Walk:
             work.unknown.append(f"{operator_name(node)} {node.name}" if node.name else node.label)
         elif macs:
             work.by_operator[operator_name(node)] += macs
-        bodies = [self.graph(body) for body in node.bodies]
-        if not bodies:
+        if not node.has_bodies:
             return
+        bodies = [self.graph(body) for body in node.bodies]
         if node.op_type == "If":
             work.add(max(bodies, key=lambda body: body.total))
             return

@@ -10,12 +10,11 @@ from dataclasses import dataclass, field
 from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from graphopt.backends import registry
 from graphopt.backends.base import Artifact, Backend, BuildOptions, BuildRequest, ProfileShape
 from graphopt.backends.profiles import complete, observed
-from graphopt.data.sample import Sample
-from graphopt.data.sources import open_source
 from graphopt.errors import BackendError, ModelError
 from graphopt.graph.accounting import account
 from graphopt.graph.collection import collection_paused
@@ -27,11 +26,7 @@ from graphopt.graph.save import save
 from graphopt.graph.sizes import sizes_of
 from graphopt.graph.types import oversized
 from graphopt.parity.model_interface import read_interface
-from graphopt.parity.reference import Reference
 from graphopt.parity.refusals import NotRunnable
-from graphopt.parity.samples import REAL_SAMPLES, parity_samples
-from graphopt.pipeline.gate import Gate
-from graphopt.pipeline.latency import measure
 from graphopt.pipeline.manager import Manager, When
 from graphopt.pipeline.output import ENGINES, Staging, refuse_to_replace, staging
 from graphopt.pipeline.passes import Context
@@ -40,6 +35,12 @@ from graphopt.pipeline.result import CompileResult, Latency, PassRecord
 from graphopt.progress import SILENT, Progress
 from graphopt.rewrite.journal import Firing, Journal
 from graphopt.rewrite.library import load_rules
+
+if TYPE_CHECKING:
+    from graphopt.data.sample import Sample
+    from graphopt.pipeline.gate import Gate
+
+# what draws samples, compares and times is imported where it is used: a compile without them is half start-up
 
 MEBIBYTE = 1 << 20
 
@@ -169,10 +170,16 @@ class _Run:
             if checks or options.latency:
                 self._draw()
             elif options.data is not None:  # its shapes are what engines are built for
+                from graphopt.data.sources import open_source
+                from graphopt.parity.samples import REAL_SAMPLES
+
                 interface = read_interface(self.source, str(self.source))
                 self.samples = list(islice(open_source(options.data, interface), options.samples or REAL_SAMPLES))
             if not checks:
                 return None, "--check none"
+            from graphopt.parity.reference import Reference
+            from graphopt.pipeline.gate import Gate
+
             reference = held.enter_context(
                 Reference(self.source, self.samples, overridable=options.overridable, progress=options.progress)
             )
@@ -181,6 +188,8 @@ class _Run:
         return Gate(reference, options.progress), None
 
     def _draw(self) -> None:
+        from graphopt.parity.samples import parity_samples
+
         options = self.options
         drawn = parity_samples(
             self.source,
@@ -210,6 +219,8 @@ class _Run:
         """Original and compiled, with the session's own optimizations on and off."""
         if not self.options.latency or not self.samples:
             return ()
+        from graphopt.pipeline.latency import measure
+
         sample = self.samples[0]
         with self.options.progress.task("measuring latency"):
             return tuple(measure(self.source, compiled, sample, settings) for settings in ("default", "off"))

@@ -23,11 +23,13 @@ class RuleCoverage:
         rule: the rule.
         tally: its attempts, on all models.
         models: on how many of them it fired.
+        is_used: whether a pass of the recipe had it, for a model of an opset that it is meant for.
     """
 
     rule: tree.Rule
     tally: Tally = field(default_factory=Tally)
     models: int = 0
+    is_used: bool = False
 
 
 @dataclass
@@ -75,6 +77,7 @@ def cover(
             for place, tally in tallies.items():
                 by_place[place].tally.add(tally)
                 by_place[place].models += tally.fired > 0
+                by_place[place].is_used = True
     found.rules = sorted(by_place.values(), key=lambda c: (-c.tally.fired, -c.tally.matched, -c.tally.tried))
     return found
 

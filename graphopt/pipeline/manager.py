@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import time
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from graphopt.errors import RecipeError
 from graphopt.graph.model import Model
-from graphopt.parity.comparison import Comparison
-from graphopt.pipeline.gate import Gate
 from graphopt.pipeline.passes import Context, Pass
 from graphopt.pipeline.recipe import Recipe
 from graphopt.pipeline.result import PassRecord
 from graphopt.pipeline.witness import Witness, run_pass
+
+if TYPE_CHECKING:
+    from graphopt.parity.comparison import Comparison
+    from graphopt.pipeline.gate import Gate
 
 When = Literal["each", "end", "none"]
 """When the graph is compared with the original: after each pass that changed it, at the end, or never."""
@@ -28,6 +30,7 @@ class Manager:
         self._when = when
         self.records: list[PassRecord] = []
         self.last: Comparison | None = None
+        self._nodes = _nodes(model)
         self._witness = None if when == "none" else Witness(model)
 
     def run(self, recipe: Recipe) -> None:
@@ -57,13 +60,14 @@ class Manager:
             raise
 
     def _step(self, step: Pass) -> bool:
-        before = _nodes(self._model)
+        before = self._nodes
         first = len(self._context.journal.firings)
         started = time.perf_counter()
         result = run_pass(step, self._model, self._context)
         seconds = time.perf_counter() - started
         if self._witness is not None:
             self._witness.hear(step, result)
+        self._nodes = _nodes(self._model)
         comparison: Comparison | None = None
         if self._gate is not None and result.modified:
             self._gate.note(result)
@@ -75,7 +79,7 @@ class Manager:
                 seconds=seconds,
                 modified=result.modified,
                 nodes_before=before,
-                nodes_after=_nodes(self._model),
+                nodes_after=self._nodes,
                 firings=self._context.journal.counts(first),
                 contract=result.contract,
                 parity=comparison,

@@ -138,7 +138,7 @@ class _Draft:
         removed = list(self.state.nodes)
         if len(plan.nodes) == 1 and len(removed) == 1 and _is_same(self.nodes[plan.nodes[0]], removed[0]):
             raise RewriteError(
-                f"the rule {self.rule.rule.place} fired at {removed[0].label} and changed nothing",
+                f"the rule {self.rule.place} fired at {removed[0].label} and changed nothing",
                 help="add a condition that is false where there is nothing to do",
             )
 
@@ -177,7 +177,7 @@ class _Draft:
             base = f"{node.outputs[0].name if node.outputs[0] else node.name}.{hint}"
             node.inputs[index] = self.graph.add_initializer(tensor, base)
         for node in self.nodes.values():
-            mark(node, [*removed, *self.state.shared], self.rule.rule.place)
+            mark(node, [*removed, *self.state.shared], self.rule.place)
             self.graph.add_node(node, order)
         read.extend(_values_read(sweep(read)))
         touched.extend(o for n in added for o in n.outputs if o is not None)
@@ -252,7 +252,7 @@ class _Draft:
             old: Value = self.state.bindings[name]
             identity.name = self.model.names.fresh(f"{old.name}.identity")
             identity.inputs, identity.outputs = [self.moved.get(value, value)], [old]
-            mark(identity, self.state.nodes, self.rule.rule.place)
+            mark(identity, self.state.nodes, self.rule.place)
             self.graph.add_node(identity, order)
 
     def _bind_outputs(self, rebound: dict[NewOutput, str]) -> None:

@@ -33,7 +33,8 @@ FEW_USES = 4
 class Engine:
     """Rules compiled for one model, indexed by the operator of their root.
 
-    `tallies`, if given, collects by rule (name@file:line) what came of every attempt; that costs time.
+    `tallies`, if given, collects by rule (name@file:line) what came of every attempt; that costs time. A rule that is
+    not meant for the model's opsets has none.
     """
 
     def __init__(
@@ -54,6 +55,8 @@ class Engine:
                     # from each of its roots, so that the rule is found again whichever one a firing touched
                     firsts = range(len(root_statements(variant)))
                     compiled.extend(CompiledRule(variant, model.opsets, environment, first) for first in firsts)
+                    if tallies is not None:
+                        tallies.setdefault(rule.place, Tally())
         for rule in sorted(compiled, key=lambda c: (-c.rule.priority, -c.size)):
             self._depth = max(self._depth, rule.depth)
             for root in rule.roots:
@@ -117,7 +120,7 @@ class Engine:
             except Decline as reason:
                 state.stop("declined", rule.rule.rewrites[0].span, "{}", reason)
         if watch is not None and self._tallies is not None:
-            self._tallies.setdefault(rule.rule.place, Tally()).note(change is not None, watch.farthest)
+            self._tallies.setdefault(rule.place, Tally()).note(change is not None, watch.farthest)
         return change
 
     def _touched(self, change: Change) -> list[Node]:
@@ -139,7 +142,7 @@ def _entry(number: int, pass_name: str, rule: CompiledRule, graph: str, change: 
     return Firing(
         number,
         pass_name,
-        rule.rule.place,
+        rule.place,
         graph,
         tuple(n.label for n in change.removed),
         tuple(n.label for n in change.added),

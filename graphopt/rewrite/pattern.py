@@ -201,13 +201,20 @@ class PatternCompiler:
             return state.bind(name, value, span, lambda: fits(value, state, proceed))
 
         def descend(value: Value | None, _node: Node, state: State, proceed: Continue) -> bool:
-            if name in state.bindings:
-                return state.bind(name, value, span, proceed)
             if value is None or value.producer is None:
                 return state.stop("structure", span, "no node makes {!r}", value)
+            fits = fits_type
+            if fits is None:
+                return follow(value, state, proceed)
+            return fits(value, state, lambda: follow(value, state, proceed))
+
+        def follow(value: Value, state: State, proceed: Continue) -> bool:
+            if name in state.bindings:
+                return state.bind(name, value, span, proceed)
             assert produced is not None
             number, index = produced
             node = value.producer
+            assert node is not None
             if index >= len(node.outputs) or node.outputs[index] is not value:
                 return state.stop("structure", span, "{!r} is another output of {}", value, node)
             return self._statements[number](node, index, state, proceed)

@@ -29,6 +29,7 @@ class CompiledRule:
 
     Attributes:
         rule: its syntax tree.
+        place: name@file:line.
         roots: the operators that the root to begin at can be, as (domain, operator).
         depth: how many nodes lie between a root and the farthest node that the pattern reads.
         size: how many nodes the pattern has, a tie-break between rules.
@@ -36,6 +37,7 @@ class CompiledRule:
 
     def __init__(self, rule: t.Rule, opsets: dict[str, int], environment: dict[str, Any], first: int = 0) -> None:
         self.rule = rule
+        self.place = rule.place
         self.depth, self.size = _extent(rule)
         self._environment = {**environment, "opset": opsets.get("", 1)}
         patterns = PatternCompiler(rule, opsets)

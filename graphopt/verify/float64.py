@@ -17,8 +17,8 @@ import onnx
 from onnx.reference import ReferenceEvaluator
 
 from graphopt.graph.schemas import is_pure
-from graphopt.verify.float64_operators import REPLACED, NotComputable
-from graphopt.verify.float64_widen import NARROW, Array, is_array, widen_array, widen_model, widen_nodes
+from graphopt.verify.float64_operators import REPLACED
+from graphopt.verify.float64_widen import NARROW, Array, NotComputable, is_array, widen_array, widen_model, widen_nodes
 
 __all__ = ["Arrays", "NotComputable", "Program", "evaluate", "program"]
 

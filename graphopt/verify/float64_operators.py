@@ -12,14 +12,21 @@ from typing import Any
 
 import numpy as np
 from onnx.reference.op_run import OpRun, OpRunExpand
+from onnx.reference.ops.op_conv import Conv as ReferenceConv
 
 from graphopt.verify.float64_conv_transpose import ConvTranspose
+from graphopt.verify.float64_reductions import OPERATORS as REDUCTIONS
+from graphopt.verify.float64_widen import Array, NotComputable
 
-Array = np.ndarray[Any, Any]
 
+class Conv(OpRun):
+    """The evaluator takes a bias of one element for all channels."""
 
-class NotComputable(Exception):
-    """Something has no value in float64; says the operator and why."""
+    def _run(self, x: Array, w: Array, b: Array | None = None, **how: Any) -> tuple[Array, ...]:
+        if b is not None and b.size != w.shape[0]:
+            raise NotComputable("Conv with a bias of another size than its output channels")
+        compute: Any = vars(ReferenceConv)["_run"]
+        return compute(self, x, w, b, **how)
 
 
 class Erf(OpRun):
@@ -128,10 +135,12 @@ REPLACED: tuple[type[OpRun], ...] = (
     LogSoftmax,
     Hardmax,
     BatchNormalization,
+    Conv,
     ConvTranspose,
     Dropout,
     DequantizeLinear,
     AffineGrid,
     CausalConvWithState,
     LinearAttention,
+    *REDUCTIONS,
 )

@@ -37,6 +37,10 @@ _WITHOUT_DEFAULTS = frozenset({"CastLike"})
 """What the evaluator does not take the attributes of."""
 
 
+class NotComputable(Exception):
+    """Something has no value in float64; says the operator and why."""
+
+
 def widen_model(model: onnx.ModelProto) -> onnx.ModelProto:
     """A copy; the original is not touched."""
     copy = onnx.ModelProto()

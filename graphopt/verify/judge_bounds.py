@@ -78,7 +78,8 @@ class Noise:
         if not is_array(value) or value.dtype != np.float64:
             return value
         step = np.maximum(np.abs(value) * unit, smallest)
-        return value + np.where(np.isfinite(step), step, 0.0) * self._random.uniform(-1, 1, np.shape(value))
+        # asarray: what is computed of an array without axes is no array any more
+        return np.asarray(value + np.where(np.isfinite(step), step, 0.0) * self._random.uniform(-1, 1, np.shape(value)))
 
 
 class Steps(Noise):

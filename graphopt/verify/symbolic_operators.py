@@ -14,9 +14,9 @@ from typing import Any, TypeGuard
 
 import numpy as np
 import onnx
-from onnx import helper
 
-from graphopt.verify.float64 import NotComputable, Program
+from graphopt.verify.float64 import NotComputable
+from graphopt.verify.float64_node import run_node
 from graphopt.verify.float64_widen import Array, is_array
 from graphopt.verify.symbolic_elementwise import ELEMENTWISE, Attributes, Unsupported
 from graphopt.verify.symbolic_reals import Algebra, Real
@@ -79,22 +79,7 @@ class Operators:
         raise Unsupported(kind)
 
     def _evaluate(self, node: onnx.NodeProto, inputs: Sequence[Array | None]) -> list[Any]:
-        """In float64, with floats in place of reals."""
-        names = [f"i{n}" if value is not None else "" for n, value in enumerate(inputs)]
-        bare = onnx.NodeProto()
-        bare.CopyFrom(node)
-        del bare.input[:], bare.output[:]
-        bare.input.extend(names)
-        bare.output.extend(f"o{n}" if name else "" for n, name in enumerate(node.output))
-        feeds = {name: value for name, value in zip(names, inputs, strict=True) if value is not None}
-        given = [
-            helper.make_tensor_value_info(n, helper.np_dtype_to_tensor_dtype(v.dtype), None) for n, v in feeds.items()
-        ]
-        taken = [helper.make_empty_tensor_value_info(n) for n in bare.output if n]
-        graph = helper.make_graph([bare], "one", given, taken)
-        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", self._opset)])
-        found = Program(model).run(feeds)
-        return [found.get(name) for name in bare.output]
+        return run_node(node, inputs, self._opset)
 
     # --- by labels and by unit vectors ---
 

@@ -120,7 +120,7 @@ def test_what_cannot_be_read(verb: str, path: str, message: str, capsys: pytest.
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "error: Missing command.\n  help: see `graphopt rules --help`\n"),
+        (["fmtt"], "error: No such command 'fmtt'. Did you mean 'fmt'?\n  help: see `graphopt rules --help`\n"),
         (["fmt"], "error: Missing argument 'FILE|FOLDER|-...'.\n  help: see `graphopt rules fmt --help`\n"),
         (
             ["explain"],
@@ -133,6 +133,13 @@ def test_what_cannot_be_read(verb: str, path: str, message: str, capsys: pytest.
 def test_bad_usage(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]):
     assert rules(*arguments) == 2
     assert capsys.readouterr() == ("", message)
+
+
+def test_no_verb_is_bad_usage_and_shows_the_help(capsys: pytest.CaptureFixture[str]):
+    assert rules() == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err.startswith("Usage: graphopt rules [OPTIONS] COMMAND [ARGS]...")
 
 
 # --- list ---
