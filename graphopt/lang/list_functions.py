@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from graphopt.graph.graph import Value
-from graphopt.lang.arithmetic import arithmetic
+from graphopt.lang.arithmetic import arithmetic, member_of
 from graphopt.lang.registry import function
 from graphopt.lang.values import (
     UNKNOWN,
@@ -157,7 +157,10 @@ def _sorted(items: Any) -> Any:
 @function("without(items: list[A], gone: list[A]) -> list[A]")
 def _without(items: Any, gone: Any) -> Any:
     """The items that are not in the second list."""
-    return tuple(i for i in items if i not in gone)
+    found = [member_of(item, gone) for item in items]
+    if any(truth is UNKNOWN for truth in found):
+        return UNKNOWN
+    return tuple(item for item, is_gone in zip(items, found, strict=True) if not is_gone)
 
 
 @function("not_one(axes: list[int], shape: list[int]) -> list[int]")
