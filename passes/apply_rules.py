@@ -23,6 +23,11 @@ class ApplyRules(Pass):
     phases: tuple[str, ...] = ("simplify", "fold")
     rules: tuple[str, ...] = ()
 
+    @property
+    def idempotent(self) -> bool:
+        """Rules of one phase are applied until none fires; those of a later phase can wake those of an earlier one."""
+        return len(self.phases) <= 1
+
     def check(self, context: Context) -> None:
         for phase in self.phases:
             context.rules_of(phase, self.rules)

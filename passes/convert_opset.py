@@ -22,6 +22,10 @@ class ConvertOpset(Pass):
 
     opset: int
 
+    @property
+    def idempotent(self) -> bool:
+        return True
+
     def apply(self, model: Model, context: Context) -> PassResult:
         before = model.opset
         changed = convert_opset(model, self.opset)

@@ -23,6 +23,10 @@ class EliminateCommonSubexpressions(Pass):
 
     name: ClassVar[str] = "eliminate-common-subexpressions"
 
+    @property
+    def idempotent(self) -> bool:
+        return True
+
     def apply(self, model: Model, context: Context) -> PassResult:
         nodes, weights = merge_equal(model)
         return PassResult(nodes + weights > 0, details={"nodes": nodes, "initializers": weights})

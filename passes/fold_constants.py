@@ -24,6 +24,10 @@ class FoldConstants(Pass):
 
     name: ClassVar[str] = "fold-constants"
 
+    @property
+    def idempotent(self) -> bool:
+        return True
+
     def apply(self, model: Model, context: Context) -> PassResult:
         allowance = context.source_bytes + context.fold_budget
         folded, left = fold_graph(model, allowance)

@@ -17,6 +17,10 @@ class InlineBranches(Pass):
 
     name: ClassVar[str] = "inline-branches"
 
+    @property
+    def idempotent(self) -> bool:
+        return True
+
     def apply(self, model: Model, context: Context) -> PassResult:
         inlined = inline_decided(model)
         return PassResult(inlined > 0, details={"branches": inlined})

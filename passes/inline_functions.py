@@ -19,6 +19,10 @@ class InlineFunctions(Pass):
 
     name: ClassVar[str] = "inline-functions"
 
+    @property
+    def idempotent(self) -> bool:
+        return True
+
     def apply(self, model: Model, context: Context) -> PassResult:
         functions = len(model.header.functions)
         calls, reason = inline_functions(model)

@@ -17,6 +17,10 @@ class RemoveDeadCode(Pass):
 
     name: ClassVar[str] = "remove-dead-code"
 
+    @property
+    def idempotent(self) -> bool:
+        return True
+
     def apply(self, model: Model, context: Context) -> PassResult:
         before = sum(len(g.initializers) for g in model.all_graphs())
         removed = sweep_graph(model.graph)

@@ -44,11 +44,18 @@ class Manager:
         for number, step in enumerate(recipe.passes, 1):
             self._check(step, f"recipe {recipe.name}, pass {number}, {step.name}")
         with self._context.progress.task("rewriting", len(recipe.passes)) as task:
+            changes = 0
+            seen: dict[int, int] = {}
             for number in range(recipe.rounds):
                 modified = False
                 for done, step in enumerate(recipe.passes):
+                    if step.idempotent and seen.get(done) == changes:
+                        continue
                     task.update(done, note=f"{step.name}, round {number + 1}")
-                    modified |= self._step(step)
+                    changed = self._step(step)
+                    modified |= changed
+                    changes += changed
+                    seen[done] = changes
                 if not modified:
                     break
 

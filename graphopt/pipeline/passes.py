@@ -91,6 +91,12 @@ class Pass:
 
     name: ClassVar[str] = ""
 
+    @property
+    def idempotent(self) -> bool:
+        """Whether running again at once changes nothing: a later round then leaves the pass out, unless another one
+        has changed the model since."""
+        return False
+
     def check(self, context: Context) -> None:
         """Look at the options, before any pass of the recipe runs. What a single option may be its type says.
 
