@@ -21,6 +21,7 @@ from graphopt.rewrite.state import Continue, State
 
 NodeMatcher = Callable[[Node, State, Continue], bool]
 InputMatcher = Callable[[Value | None, Node, State, Continue], bool]
+TypeMatcher = Callable[[Value, State, Continue], bool]
 
 
 class PatternCompiler:
@@ -187,6 +188,8 @@ class PatternCompiler:
         name, is_const, is_optional = pattern.name, pattern.is_const, pattern.is_optional
         fits_type = self._type(pattern.type) if pattern.type is not None else None
         produced = self.producers.get(name)
+        if produced is not None:
+            return self._made(pattern, fits_type, *produced)
         span = pattern.span
 
         def run(value: Value | None, _node: Node, state: State, proceed: Continue) -> bool:
@@ -200,28 +203,30 @@ class PatternCompiler:
                 return state.bind(name, value, span, proceed)
             return state.bind(name, value, span, lambda: fits(value, state, proceed))
 
-        def descend(value: Value | None, _node: Node, state: State, proceed: Continue) -> bool:
-            if value is None or value.producer is None:
-                return state.stop("structure", span, "no node makes {!r}", value)
-            fits = fits_type
-            if fits is None:
-                return follow(value, state, proceed)
-            return fits(value, state, lambda: follow(value, state, proceed))
+        return run
 
-        def follow(value: Value, state: State, proceed: Continue) -> bool:
+    def _made(self, pattern: t.Variable, fits: TypeMatcher | None, number: int, index: int) -> InputMatcher:
+        """A value that another statement makes."""
+        name, span = pattern.name, pattern.span
+
+        def follow(value: Value, node: Node, state: State, proceed: Continue) -> bool:
             if name in state.bindings:
                 return state.bind(name, value, span, proceed)
-            assert produced is not None
-            number, index = produced
-            node = value.producer
-            assert node is not None
             if index >= len(node.outputs) or node.outputs[index] is not value:
                 return state.stop("structure", span, "{!r} is another output of {}", value, node)
             return self._statements[number](node, index, state, proceed)
 
-        return run if produced is None else descend
+        def run(value: Value | None, _node: Node, state: State, proceed: Continue) -> bool:
+            node = value.producer if value is not None else None
+            if value is None or node is None:
+                return state.stop("structure", span, "no node makes {!r}", value)
+            if fits is None:
+                return follow(value, node, state, proceed)
+            return fits(value, state, lambda: follow(value, node, state, proceed))
 
-    def _type(self, pattern: t.TypePattern) -> Callable[[Value, State, Continue], bool]:
+        return run
+
+    def _type(self, pattern: t.TypePattern) -> TypeMatcher:
         dtype, span = pattern.dtype, pattern.span
         allowed = self.generics.get(dtype) if dtype is not None else None
         wanted = None if dtype is None or allowed is not None else DType[dtype]

@@ -59,6 +59,7 @@ class Draft:
         self.pool: list[int] = []
         self.random = choices.random
         self.has_zeros = choices.is_so(("zero sizes",), 0.06)
+        self.has_ones = choices.is_so(("sizes of one",), 0.2)
         for leaf in sketch.leaves.values():
             if leaf.number is not None:
                 self._number(leaf)
@@ -184,6 +185,8 @@ class Draft:
         """A size for a new dim; one that is there already as often as not, so that shapes go together."""
         if self.has_zeros and least <= 1 and self.random.random() < 0.15:
             return 0
+        if self.has_ones and least <= 1 and self.random.random() < 0.6:
+            return 1  # much is true of these alone, and what broadcasts may grow
         pool = [d for d in self.pool if d >= least]
         if pool and self.random.random() < 0.45:
             return self.random.choice(pool)

@@ -45,7 +45,7 @@ def broadcasting(site: Site) -> None:
     for index in pending:
         if not site.is_open(index):
             continue
-        wider = [site.size() if d == 1 and site.random.random() < 0.5 else d for d in base]
+        wider = [site.size(2) if d == 1 and site.random.random() < 0.5 else d for d in base]
         if site.random.random() < 0.15:
             wider.insert(0, site.size())
         site.settle(index, _narrower(site, tuple(wider)))
