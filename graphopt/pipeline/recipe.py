@@ -57,7 +57,7 @@ def shipped_recipes() -> list[str]:
 def _shipped(name: str) -> Recipe:
     known = shipped_recipes()
     if name not in known:
-        hint = did_you_mean(name, known) or f"recipes: {', '.join(known)}"
+        hint = did_you_mean(name, known) or f"recipes: {', '.join(known)}."
         raise RecipeError(f"there is no recipe {name!r}", help=f"{hint} A file's name ends in .toml")
     file = resources.files("graphopt.pipeline").joinpath("recipes", f"{name}.toml")
     return parse_recipe(file.read_text(encoding="utf-8"), name, f"recipe {name}")
