@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final, TypeGuard, cast
 
+import ml_dtypes
 import numpy as np
 
 from graphopt.graph.dtypes import DType
@@ -115,7 +116,8 @@ def round_to(constant: Constant, dtype: DType) -> Array:
     """Round once to the type that a graph wants.
 
     Raises:
-        Decline: what was computed is not finite, becomes infinite by rounding, or does not fit an integer type.
+        Decline: what was computed is not finite, becomes infinite by rounding, does not fit an integer type, or is so
+            small that rounding leaves little or nothing of the largest number.
     """
     array = constant.array
     if dtype.is_integer:
@@ -127,7 +129,19 @@ def round_to(constant: Constant, dtype: DType) -> Array:
     if dtype.is_float and not np.isfinite(rounded).all():
         finite = bool(np.isfinite(array).all())
         raise Decline(f"a constant overflows {dtype.name}" if finite else "a constant is not finite")
+    if dtype.is_float and _underflows(array, rounded):
+        raise Decline(f"a constant underflows {dtype.name}")
     return rounded
+
+
+def _underflows(array: Array, rounded: Array) -> bool:
+    """Whether even the largest number is below the smallest normal one, and not the number that it was."""
+    if not array.size or array.dtype.kind != "f":
+        return False
+    smallest = float(cast(Any, ml_dtypes.finfo)(rounded.dtype).smallest_normal)
+    place = int(np.argmax(np.abs(array)))
+    exact, kept = float(array.flat[place]), float(rounded.flat[place])
+    return abs(exact) < smallest and exact != kept
 
 
 def equal(left: Any, right: Any) -> Truth:
