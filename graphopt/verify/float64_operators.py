@@ -29,6 +29,29 @@ class Conv(OpRun):
         return compute(self, x, w, b, **how)
 
 
+class Gemm(OpRun):
+    """The evaluator computes integers in floats, which do not wrap around."""
+
+    def _run(
+        self,
+        a: Array,
+        b: Array,
+        c: Array | None = None,
+        alpha: float = 1.0,
+        beta: float = 1.0,
+        transA: int = 0,
+        transB: int = 0,
+        **_how: Any,
+    ) -> tuple[Array, ...]:
+        if a.dtype.kind in "iu" and (alpha, beta) != (1.0, 1.0):
+            raise NotComputable("Gemm of integers with factors that are not")
+        product = np.matmul(a.T if transA else a, b.T if transB else b)
+        if a.dtype.kind not in "iu":
+            product = product * alpha
+            c = None if c is None or beta == 0 else c * beta
+        return (product if c is None else product + c,)
+
+
 class Erf(OpRun):
     """The evaluator's own rounds to float32."""
 
@@ -137,6 +160,7 @@ REPLACED: tuple[type[OpRun], ...] = (
     BatchNormalization,
     Conv,
     ConvTranspose,
+    Gemm,
     Dropout,
     DequantizeLinear,
     AffineGrid,
