@@ -29,6 +29,9 @@ def compile(
         list[Path] | None, typer.Option(help="A rule file of yours, or a folder. May be repeated.")
     ] = None,
     skip: Annotated[list[str] | None, typer.Option(help="A rule to leave out. May be repeated.")] = None,
+    allow_unproved: Annotated[
+        bool, typer.Option("--allow-unproved", help="Use rules of yours that `graphopt rules verify` has not proved.")
+    ] = False,
     check: Annotated[
         Literal["each", "end", "none"],
         typer.Option(help="Compare with the original after each pass, at the end, never."),
@@ -73,6 +76,7 @@ def compile(
             shapes=parse_shape_options(shape or []),
             rules=rules or [],
             skip=skip or [],
+            allow_unproved=allow_unproved,
             check=check,
             samples=samples,
             fold_budget=parse_size(fold_budget, "--fold-budget"),
