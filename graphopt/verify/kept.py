@@ -16,9 +16,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
+from graphopt.errors import UsageError
 from graphopt.lang import tree as t
 from graphopt.verify.content import rule_digest, versions_digest
-from graphopt.verify.verdict import TRUSTED, ConditionVerdict, Verdict
+from graphopt.verify.verdict import TRUSTED, ConditionVerdict, Counterexample, Verdict
 
 VERDICT = "verdict.json"
 WRONG = "wrong"
@@ -49,8 +50,9 @@ class KeptVerdicts:
         folder = self.folder(rule, settings)
         try:
             kept = cast("dict[str, Any]", json.loads((folder / VERDICT).read_bytes()))
-            return replace(_verdict(kept), rule=rule.name, place=rule.place, cached=True)
-        except (OSError, ValueError, KeyError, TypeError):
+            found = replace(_verdict(kept), rule=rule.name, place=rule.place, cached=True)
+            return _with_counterexamples(found, folder)
+        except (OSError, ValueError, KeyError, TypeError, UsageError):
             return None
 
     def put(self, rule: t.Rule, settings: Settings, verdict: Verdict) -> None:
@@ -78,13 +80,28 @@ class KeptVerdicts:
                 save_counterexample(verdict.counterexample, staged / WRONG, rule)
             for number, condition in enumerate(verdict.conditions):
                 if condition.counterexample is not None:
-                    save_counterexample(condition.counterexample, staged / f"without-{number + 1}", rule, number)
+                    save_counterexample(condition.counterexample, staged / _without(number), rule, number)
             text = json.dumps({**verdict.to_json(), "versions": versions_digest()}, indent=1)
             (staged / VERDICT).write_text(text, encoding="utf-8")
             shutil.rmtree(folder, ignore_errors=True)
             os.rename(staged, folder)
         finally:
             shutil.rmtree(staged, ignore_errors=True)
+
+
+def _with_counterexamples(verdict: Verdict, folder: Path) -> Verdict:
+    from graphopt.verify.reproduce import load_counterexample
+
+    def at(name: str) -> Counterexample | None:
+        return load_counterexample(folder / name)[0] if (folder / name).exists() else None
+
+    conditions = (replace(c, counterexample=at(_without(i))) for i, c in enumerate(verdict.conditions))
+    return replace(verdict, counterexample=at(WRONG), conditions=tuple(conditions))
+
+
+def _without(number: int) -> str:
+    """The folder of the counterexample to a rule without its condition of this number."""
+    return f"without-{number + 1}"
 
 
 def _verdict(kept: Mapping[str, Any]) -> Verdict:

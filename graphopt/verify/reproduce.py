@@ -36,8 +36,41 @@ def save_counterexample(found: Counterexample, folder: Path, rule: t.Rule, witho
     if found.after is not None:
         (folder / AFTER).write_bytes(found.after.SerializeToString(deterministic=True))
     np.savez(folder / INPUTS, allow_pickle=False, **{name: _plain(array) for name, array in found.feed.items()})
-    about = {"rule": rule.name, "place": rule.place, "without": without, "note": found.note, "output": found.output}
+    about = {
+        "rule": rule.name,
+        "place": rule.place,
+        "without": without,
+        "surroundings": found.surroundings,
+        "output": found.output,
+        "error": found.error,
+        "allowed": found.allowed,
+        "note": found.note,
+    }
     (folder / ABOUT).write_text(json.dumps(about, indent=1), encoding="utf-8")
+
+
+def load_counterexample(folder: Path) -> tuple[Counterexample, str, int | None]:
+    """A counterexample as it was saved, the name of its rule, and the number of the condition that was dropped.
+
+    Raises:
+        UsageError: the folder holds no counterexample.
+    """
+    try:
+        about = cast("dict[str, Any]", json.loads((folder / ABOUT).read_text("utf-8")))
+        before = onnx.ModelProto.FromString((folder / BEFORE).read_bytes())
+        after = onnx.ModelProto.FromString((folder / AFTER).read_bytes()) if (folder / AFTER).exists() else None
+        with np.load(folder / INPUTS, allow_pickle=False) as kept:
+            inputs = {name: kept[name] for name in kept.files}
+        types = {i.name: DTYPES[i.type.tensor_type.elem_type].numpy for i in before.graph.input}
+        feed = {name: array.astype(types.get(name, array.dtype)) for name, array in inputs.items()}
+        numbers = float(about["error"]), float(about["allowed"])
+        texts = str(about["surroundings"]), str(about["output"])
+        found = Counterexample(before, after, feed, *texts, *numbers, str(about["note"]))
+        return found, str(about["rule"]), about["without"]
+    except (OSError, ValueError, KeyError, TypeError, DecodeError) as error:
+        raise UsageError(
+            f"{folder} holds no counterexample: {error}", help="name the folder that `graphopt rules verify` told"
+        ) from None
 
 
 def _plain(array: Array) -> Array:
@@ -53,22 +86,11 @@ def reproduce(folder: Path, rules: Mapping[str, t.Rule]) -> tuple[str, Counterex
     Raises:
         UsageError: the folder holds no counterexample, or the rule is not there.
     """
-    try:
-        about = cast("dict[str, Any]", json.loads((folder / ABOUT).read_text("utf-8")))
-        model = onnx.ModelProto.FromString((folder / BEFORE).read_bytes())
-        with np.load(folder / INPUTS, allow_pickle=False) as kept:
-            inputs = {name: kept[name] for name in kept.files}
-        name, dropped, note = str(about["rule"]), about["without"], str(about["note"])
-    except (OSError, ValueError, KeyError, TypeError, DecodeError) as error:
-        raise UsageError(
-            f"{folder} holds no counterexample: {error}", help="name the folder that `graphopt rules verify` told"
-        ) from None
+    then, name, dropped = load_counterexample(folder)
     if name not in rules:
         raise UsageError(f"there is no rule {name!r}", help="name the rule file that has it, before --reproduce")
     rule = replace(rules[name], when=())
     if dropped is not None:
         rule = replace(rule, where=tuple(c for i, c in enumerate(rule.where) if i != dropped))
-    types = {i.name: DTYPES[i.type.tensor_type.elem_type].numpy for i in model.graph.input}
-    feed = {key: array.astype(types.get(key, array.dtype)) for key, array in inputs.items()}
-    _, found = Trial(rule).run(model, [feed])
-    return note, found
+    _, found = Trial(rule).run(then.before, [then.feed])
+    return then.note, found
