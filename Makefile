@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format corpus bench clean
+.PHONY: help demo test lint format corpus bench verify-rules mutate-rules clean
 .DELETE_ON_ERROR:
 SHELL := /bin/bash
 
@@ -37,6 +37,13 @@ bench: $(VENV)/dev.stamp ## run the benchmarks; PEERS names an interpreter that 
 	$(BIN)/python benchmarks/small.py $(if $(PEERS),--peers $(PEERS))
 	$(BIN)/python benchmarks/external.py
 	$(BIN)/python benchmarks/scale.py $(if $(PEERS),--peers $(PEERS))
+	$(if $(PEERS),$(BIN)/python benchmarks/peer_rules.py --peers $(PEERS))
+
+verify-rules: $(VENV)/dev.stamp ## put every shipped rule to the test, thoroughly
+	$(BIN)/graphopt rules verify --instances 400
+
+mutate-rules: $(VENV)/dev.stamp ## change the shipped rules mechanically, and count how many mutants verification kills
+	$(BIN)/python -m tests.mutants
 
 clean: ## remove .venv, build products and tool caches (the corpus stays: it is outside the tree)
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .hypothesis

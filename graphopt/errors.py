@@ -58,6 +58,16 @@ class RewriteError(GraphoptError):
     """Rules that do not end, or a rule or pass that broke the graph."""
 
 
+class RuleProofError(GraphoptError):
+    """A rule that is not proved."""
+
+
+class RuleVerdictError(GraphoptError):
+    """A rule that is wrong, or that could not be exercised."""
+
+    exit_code = EXIT_PARITY
+
+
 class ExportError(GraphoptError):
     """A torch module that could not be exported."""
 

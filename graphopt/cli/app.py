@@ -31,7 +31,7 @@ EXIT_PIPE = 141
 EXIT_CODES = """\b
 Exit codes:
   0    good
-  1    parity is not met: outputs differ by more than the tolerance
+  1    parity is not met: outputs differ by more than the tolerance; a rule is wrong, or was not exercised
   2    bad usage, bad input, or an output that cannot be written
   3    a backend that was asked for is missing, or refused the model
   70   a bug in graphopt, with a traceback

@@ -32,6 +32,9 @@ def compile(
     opset: Annotated[
         int | None, typer.Option(help="Bring the model to this version of the standard's operators first.")
     ] = None,
+    allow_unproved: Annotated[
+        bool, typer.Option("--allow-unproved", help="Use rules of yours that `graphopt rules verify` has not proved.")
+    ] = False,
     check: Annotated[
         Literal["each", "end", "none"],
         typer.Option(help="Compare with the original after each pass, at the end, never."),
@@ -77,6 +80,7 @@ def compile(
             rules=rules or [],
             skip=skip or [],
             opset=opset,
+            allow_unproved=allow_unproved,
             check=check,
             samples=samples,
             fold_budget=parse_size(fold_budget, "--fold-budget"),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from graphopt.cli.coverage import coverage
+from graphopt.cli.rules_verify import verify
 from graphopt.errors import EXIT_INPUT
 
 if TYPE_CHECKING:
@@ -295,12 +296,12 @@ def _help(context: typer.Context) -> None:
 def rules_app() -> typer.Typer:
     """The verbs below `graphopt rules`."""
     app = typer.Typer(
-        help="List, check, format and explain rules, and count what they do.",
+        help="List, check, verify, format and explain rules, and count what they do.",
         no_args_is_help=False,
         rich_markup_mode=None,
     )
     app.callback(invoke_without_command=True)(_help)
     app.command("list")(list_rules)
-    for verb in (check, fmt, explain, functions, coverage):
+    for verb in (check, verify, fmt, explain, functions, coverage):
         app.command()(verb)
     return app

@@ -35,6 +35,7 @@ from graphopt.pipeline.result import CompileResult, Latency, PassRecord
 from graphopt.progress import SILENT, Progress
 from graphopt.rewrite.journal import Firing, Journal
 from graphopt.rewrite.library import load_rules
+from graphopt.verify.proof_state import UNPROVED, proof_states, refuse_unproved
 
 if TYPE_CHECKING:
     from graphopt.data.sample import Sample
@@ -58,6 +59,7 @@ class Options:
         shapes: shapes of dynamic inputs, by name.
         rules: rule files or folders beside the shipped ones.
         skip: names of rules to leave out.
+        allow_unproved: use rules of the user that are not proved.
         check: when to compare with the original.
         samples: most samples of the data to compare on, or samples to generate of each shape; None: 8, or 2.
         fold_budget: bytes by which constants may outgrow the input's weights.
@@ -76,6 +78,7 @@ class Options:
     shapes: Mapping[str, ProfileShape] = field(default_factory=dict[str, ProfileShape])
     rules: Sequence[Path] = ()
     skip: Sequence[str] = ()
+    allow_unproved: bool = False
     check: When = "each"
     samples: int | None = None
     fold_budget: int = MEBIBYTE
@@ -101,6 +104,8 @@ def compile_model(source: Path, output: Path, options: Options) -> CompileResult
 def _compile(source: Path, output: Path, options: Options) -> CompileResult:
     started = time.perf_counter()
     rules = load_rules(options.rules, options.skip)
+    if not options.allow_unproved:
+        refuse_unproved(rules)
     backends = _ready(options.targets)
     with options.progress.task("loading"):
         model = load(source, overridable=options.overridable)
@@ -126,6 +131,7 @@ def _compile(source: Path, output: Path, options: Options) -> CompileResult:
         path = folder.folder / "model.onnx"
         save(model, path)
         comparison = gate.check_file(path, "as written") if gate is not None else None
+        proofs = proof_states([rule for rule in rules if rule.place in fired_rules(manager.records)])
         artifacts = [run.build(backend, folder, path) for backend in backends]
         result = CompileResult(
             source=source,
@@ -139,7 +145,8 @@ def _compile(source: Path, output: Path, options: Options) -> CompileResult:
             parity_skipped=skipped,
             artifacts=tuple(_published(a, folder) for a in artifacts),
             latency=run.time(path),
-            notes=(*model.notes, *run.notes, *_left_computed(manager.records)),
+            notes=(*model.notes, *run.notes, *_left_computed(manager.records), *_unproved(proofs)),
+            proofs=proofs,
             seconds=time.perf_counter() - started,
             versions={name: version(name) for name in ("graphopt", "onnx", "onnxruntime", "numpy", "polygraphy")},
         )
@@ -261,6 +268,17 @@ def _left_computed(records: Iterable[PassRecord]) -> Iterator[str]:
             f"{len(last[-1])} constant values stay computed, as weights they would add {size / MEBIBYTE:.1f} MB; "
             f"--fold-budget {size // MEBIBYTE + 1}MB folds them"
         )
+
+
+def fired_rules(records: Iterable[PassRecord]) -> set[str]:
+    """The rules that fired, as rule@file:line."""
+    return {rule for record in records for rule in record.firings}
+
+
+def _unproved(proofs: Mapping[str, str]) -> Iterator[str]:
+    found = [rule for rule, state in proofs.items() if state == UNPROVED]
+    if found:
+        yield f"fired without being proved: {', '.join(found)}"
 
 
 def _published(artifact: Artifact, folder: Staging) -> Artifact:

@@ -74,6 +74,8 @@ class CompileResult:
         artifacts: one for each target.
         latency: measured on request.
         notes: what the user should know.
+        proofs: of each rule that fired, as rule@file:line, whether it is "proved", "holds" (on every instance that
+            was tried) or is "unproved".
         seconds: wall time of the whole compile.
         versions: of graphopt and the libraries that took part.
     """
@@ -90,6 +92,7 @@ class CompileResult:
     artifacts: tuple[Artifact, ...]
     latency: tuple[Latency, ...]
     notes: tuple[str, ...]
+    proofs: Mapping[str, str]
     seconds: float
     versions: Mapping[str, str]
 

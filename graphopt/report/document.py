@@ -31,6 +31,7 @@ def to_json(result: CompileResult) -> Json:
         "parity_skipped": result.parity_skipped,
         "artifacts": [_artifact(artifact, result.output) for artifact in result.artifacts],
         "latency": [dataclasses.asdict(latency) for latency in result.latency],
+        "proofs": result.proofs,
         "notes": result.notes,
         "seconds": result.seconds,
         "versions": result.versions,

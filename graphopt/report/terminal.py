@@ -35,7 +35,7 @@ def show(result: CompileResult, console: Console) -> None:
         numbers=(1, 2, 3),
         limit=None,
     )
-    table(console, "Rules that fired", ("rule", "times"), _firings(result.passes), numbers=(1,))
+    table(console, "Rules that fired", ("rule", "times", "proof"), _firings(result), numbers=(1,))
     _show_parity(result, console)
     table(
         console,
@@ -94,11 +94,11 @@ def _pass(record: PassRecord) -> Row:
     return record.name, quantities.seconds(record.seconds), nodes, shown, record.contract, parity
 
 
-def _firings(records: tuple[PassRecord, ...]) -> list[Row]:
+def _firings(result: CompileResult) -> list[Row]:
     total: Counter[str] = Counter()
-    for record in records:
+    for record in result.passes:
         total.update(record.firings)
-    return [(rule, quantities.count(times)) for rule, times in total.most_common()]
+    return [(rule, quantities.count(times), result.proofs.get(rule, "")) for rule, times in total.most_common()]
 
 
 def _show_parity(result: CompileResult, console: Console) -> None:

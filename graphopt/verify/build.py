@@ -12,8 +12,11 @@ import onnx
 from onnx import helper
 
 from graphopt.graph.dtypes import DType
+from graphopt.graph.graph import Graph, Value
+from graphopt.graph.model import Model
 from graphopt.graph.tensor import Array, Tensor
 from graphopt.lang import tree as t
+from graphopt.lang.names import walk
 from graphopt.lang.operators import split_operator
 from graphopt.verify.choices import Address, Choices, Impossible
 from graphopt.verify.draft import Draft, Known
@@ -27,7 +30,7 @@ from graphopt.verify.sketch import Leaf, sketch
 IR_VERSION = 10
 
 DYNAMIC = ("static", "by size", "apart", "mixed", "no shape")
-_DYNAMIC_WEIGHTS = (45, 18, 15, 16, 6)
+_DYNAMIC_WEIGHTS = (42, 15, 14, 23, 6)
 """How dims of inputs are declared: as they are; by names that equal sizes share; each by a name of its own; some by
 names that equal sizes share; not at all."""
 
@@ -62,13 +65,24 @@ def build(rule: t.Rule, opset: int, choices: Choices, *, special: bool, feeds: i
     Raises:
         Impossible: these decisions lead to no model.
     """
+    return prepare(rule, opset, choices, special=special, avoid=avoid).finish(feeds)
+
+
+def prepare(rule: t.Rule, opset: int, choices: Choices, *, special: bool, avoid: Avoid = ()) -> Builder:
+    """Decide the nodes, types and shapes of an instance; the arguments are those of `build`.
+
+    Raises:
+        Impossible: these decisions lead to no model.
+    """
     draft = Draft(rule, sketch(rule, opset, choices), choices, avoid)
     for node in draft.sketch.nodes:
         draft.settle(node, sampler_of(node))
-    return _Builder(rule, draft, choices, special).finish(feeds)
+    return Builder(rule, draft, choices, special)
 
 
-class _Builder:
+class Builder:
+    """Makes the model of a settled draft, and tells beforehand what the rule will find in it."""
+
     def __init__(self, rule: t.Rule, draft: Draft, choices: Choices, special: bool) -> None:
         self.rule = rule
         self.draft = draft
@@ -77,6 +91,38 @@ class _Builder:
         self.graph = onnx.GraphProto(name="instance")
         self.feeding: dict[str, tuple[Leaf, Known]] = {}
         self.before: list[onnx.NodeProto] = []
+
+    def bindings(self) -> dict[str, Any]:
+        """What the names of the rule will stand for, as long as every dim is known."""
+        sketch = self.draft.sketch
+        scope = Graph(Model(onnx.ModelProto()))
+        values: dict[str, Any] = {}
+        for name, known in self.draft.tensors.items():
+            values[name] = Value(name, scope, known.dtype, known.shape)
+            leaf = sketch.leaves.get(name)
+            if leaf is not None and leaf.is_const and known.shape is not None:
+                values[name].constant = Tensor.of(self._array(leaf, known))
+        found: dict[str, Any] = dict.fromkeys(self._absent())
+        found.update({n: v for n, v in values.items() if not n.startswith("_")})
+        found.update({n: tuple(values[i] for i in items) for n, items in sketch.variadic.items()})
+        found.update(self.draft.dims)
+        for node, stated in zip(sketch.nodes, self.draft.attributes, strict=True):
+            for part in node.pattern.attributes:
+                if part.variable is not None:
+                    declared = node.version.attributes.get(part.name) if node.version is not None else None
+                    found[part.variable] = stated.get(part.name, declared.default if declared is not None else None)
+        found.update(self._generics())
+        found["opset"] = sketch.opset
+        return found
+
+    def _absent(self) -> list[str]:
+        parts = (p for m in self.rule.matches for p in walk(m.pattern) if isinstance(p, t.Variable))
+        return [p.name for p in parts if p.is_optional]
+
+    def _generics(self) -> dict[str, DType]:
+        leaves = self.draft.sketch.leaves.values()
+        typed = ((x.type.dtype, self.draft.tensors[x.name].dtype) for x in leaves if x.type is not None)
+        return {name: dtype for name, dtype in typed if name is not None}
 
     def finish(self, feeds: int) -> Instance:
         mode = self.choices.pick(("dims",), DYNAMIC, _DYNAMIC_WEIGHTS)
@@ -125,7 +171,7 @@ class _Builder:
             fixed = self.draft.style.get(leaf.name) == "fixed"
             self.before.append(helper.make_node(_neutral(known.dtype, fixed=fixed), [name], [leaf.name]))
         self.feeding[name] = (leaf, known)
-        self.graph.input.append(self._declared(name, known, mode))
+        self.graph.input.append(self._declared(name, leaf, known, mode))
         return leaf.name
 
     def _twin(self, leaf: Leaf, known: Known) -> str | None:
@@ -161,7 +207,7 @@ class _Builder:
             return drawn if drawn in ("zeros", "ones") else "positive"
         return "positive" if wanted == "positive" and drawn not in ("ones", "special") else drawn
 
-    def _declared(self, name: str, known: Known, mode: str) -> onnx.ValueInfoProto:
+    def _declared(self, name: str, leaf: Leaf, known: Known, mode: str) -> onnx.ValueInfoProto:
         assert known.shape is not None
         elem = int(known.dtype)
         if mode == "no shape":
@@ -169,11 +215,15 @@ class _Builder:
         dims: list[int | str] = list(known.shape)
         for axis, size in enumerate(known.shape):
             named = mode in ("by size", "apart") or (
-                mode == "mixed" and self.choices.is_so(("dynamic", name, axis), 0.5)
+                mode == "mixed" and self.choices.is_so(("dynamic", leaf.name, axis), self._share(leaf.name))
             )
             if named:
                 dims[axis] = f"{name}_{axis}" if mode == "apart" else f"d{size}"
         return helper.make_tensor_value_info(name, elem, dims)
+
+    def _share(self, name: str) -> float:
+        """How many dims of an input are dynamic: none, some, or all."""
+        return self.choices.pick(("dynamic share", name), (0.0, 0.5, 1.0))
 
     # --- outputs and feeds ---
 
@@ -237,6 +287,4 @@ def _weights(styles: Sequence[str]) -> list[float]:
 
 def node_calls(rule: t.Rule) -> list[t.NodeCall]:
     """The nodes that a rule may make."""
-    from graphopt.lang.names import walk
-
     return [p for r in rule.rewrites for p in walk(r.value) if isinstance(p, t.NodeCall)]

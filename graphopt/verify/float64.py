@@ -18,9 +18,18 @@ from onnx.reference import ReferenceEvaluator
 
 from graphopt.graph.schemas import is_pure
 from graphopt.verify.float64_operators import REPLACED
-from graphopt.verify.float64_widen import NARROW, Array, NotComputable, is_array, widen_array, widen_model, widen_nodes
+from graphopt.verify.float64_widen import (
+    NARROW,
+    Array,
+    Fails,
+    NotComputable,
+    is_array,
+    widen_array,
+    widen_model,
+    widen_nodes,
+)
 
-__all__ = ["Arrays", "NotComputable", "Program", "evaluate", "program"]
+__all__ = ["Arrays", "Fails", "NotComputable", "Program", "evaluate", "program"]
 
 Arrays = dict[str, Array]
 
@@ -104,8 +113,10 @@ def _run(node: Any, inputs: Sequence[Any], results: dict[str, Any]) -> Sequence[
         return node.run(*inputs, **({"context": results} if node.need_context() else {}))
     except NotComputable:
         raise
-    except Exception as error:
+    except NotImplementedError as error:
         raise NotComputable(f"{node.op_type}: {_first_line(error)}") from None
+    except Exception as error:  # the evaluator's errors share no base
+        raise Fails(f"{node.op_type}: {_first_line(error)}") from None
 
 
 def _run_altered(node: Any, inputs: Sequence[Any], results: dict[str, Any], alter: Alter) -> Sequence[Any]:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from onnx.reference.op_run import OpRun
 
-from graphopt.verify.float64_widen import Array, NotComputable
+from graphopt.verify.float64_widen import Array
 
 
 class ConvTranspose(OpRun):
@@ -18,7 +18,7 @@ class ConvTranspose(OpRun):
 
     def _run(self, x: Array, w: Array, b: Array | None = None, group: int = 1, **how: Any) -> tuple[Array, ...]:
         if b is not None and b.size != group * w.shape[1]:
-            raise NotComputable("ConvTranspose with a bias of another size than its output channels")
+            raise ValueError("a bias of another size than the output channels")
         axes = x.ndim - 2
         sizes, kernel = x.shape[2:], w.shape[2:]
         strides, dilations = (how.get(n) or [1] * axes for n in ("strides", "dilations"))

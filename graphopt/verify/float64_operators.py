@@ -24,9 +24,32 @@ class Conv(OpRun):
 
     def _run(self, x: Array, w: Array, b: Array | None = None, **how: Any) -> tuple[Array, ...]:
         if b is not None and b.size != w.shape[0]:
-            raise NotComputable("Conv with a bias of another size than its output channels")
+            raise ValueError("a bias of another size than the output channels")
         compute: Any = vars(ReferenceConv)["_run"]
         return compute(self, x, w, b, **how)
+
+
+class Gemm(OpRun):
+    """The evaluator computes integers in floats, which do not wrap around."""
+
+    def _run(
+        self,
+        a: Array,
+        b: Array,
+        c: Array | None = None,
+        alpha: float = 1.0,
+        beta: float = 1.0,
+        transA: int = 0,
+        transB: int = 0,
+        **_how: Any,
+    ) -> tuple[Array, ...]:
+        if a.dtype.kind in "iu" and (alpha, beta) != (1.0, 1.0):
+            raise NotComputable("Gemm of integers with factors that are not")
+        product = np.matmul(a.T if transA else a, b.T if transB else b)
+        if a.dtype.kind not in "iu":
+            product = product * alpha
+            c = None if c is None or beta == 0 else c * beta
+        return (product if c is None else product + c,)
 
 
 class Erf(OpRun):
@@ -137,6 +160,7 @@ REPLACED: tuple[type[OpRun], ...] = (
     BatchNormalization,
     Conv,
     ConvTranspose,
+    Gemm,
     Dropout,
     DequantizeLinear,
     AffineGrid,

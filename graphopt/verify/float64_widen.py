@@ -41,6 +41,10 @@ class NotComputable(Exception):
     """Something has no value in float64; says the operator and why."""
 
 
+class Fails(NotComputable):
+    """An operator does not take what it is given: not its lack, but the model's."""
+
+
 def widen_model(model: onnx.ModelProto) -> onnx.ModelProto:
     """A copy; the original is not touched."""
     copy = onnx.ModelProto()

@@ -13,7 +13,7 @@ from typing import Literal
 import onnx
 
 from graphopt.graph.interface import interface_of
-from graphopt.verify.float64 import NotComputable
+from graphopt.verify.float64 import Fails, NotComputable, evaluate
 from graphopt.verify.judge_bounds import ROUNDOFF, Judged, Sides
 from graphopt.verify.judge_oracle import disagreement
 from graphopt.verify.judge_run import NoKernel, Refused, run, run_reference
@@ -124,6 +124,8 @@ def _judge_numbers(
     try:
         sides = Sides(before, after, feeds)
     except NotComputable as reason:
+        if pair is None and isinstance(reason, Fails) and _is_computable(before, feeds):
+            return Outcome("wrong", note=f"in float64 the rewritten model fails: {reason}")
         return _without_float64(pair, contract, str(reason))
     differs = structure_difference(sides.before, sides.after)
     if differs is not None:
@@ -138,6 +140,14 @@ def _judge_numbers(
     if pair is None:
         return _within(judged, "ONNX Runtime has no kernel: float64 alone")
     return Outcome("same") if bits_difference(*pair) is None else _within(judged, "")
+
+
+def _is_computable(model: onnx.ModelProto, feeds: Mapping[str, Array]) -> bool:
+    try:
+        evaluate(model, feeds)
+    except NotComputable:
+        return False
+    return True
 
 
 def _share(contract: Contract) -> float:

@@ -29,6 +29,10 @@ ROUNDOFF = {"float64": 2.0**-53, "float32": 2.0**-24, "float16": 2.0**-11, "bflo
 SMALLEST = {"float64": 2.0**-1074, "float32": 2.0**-149, "float16": 2.0**-24, "bfloat16": 2.0**-133}
 """The smallest number of the type: where rounding is no longer relative."""
 
+UNIT = 2.0**-51
+"""How far results and inputs are moved, relatively: four roundoffs of float64, since a move by one is rounded away
+again where a number is just above a power of two."""
+
 RUNS = 6
 FACTOR = 32.0
 LAST_ROUNDING = 4.0
@@ -48,20 +52,21 @@ class Noise:
         unit: what everything else may be off by, relatively.
     """
 
-    def __init__(self, seed: int, loose: Mapping[str, str], attributes: bool, unit: float = 2.0**-53) -> None:
+    def __init__(self, seed: int, loose: Mapping[str, str], attributes: bool, unit: float = UNIT) -> None:
         self._random = np.random.default_rng(seed)
         self._loose = loose
         self._attributes = attributes
         self._unit = unit
 
     def constant(self, name: str, value: Any) -> Any:
-        """Whole numbers stay: they are exact, and operators such as Pow and Resize mean something else near them."""
+        """Whole numbers stay: they are exact, and operators such as Pow and Resize mean something else near them. But
+        a large number can be whole by rounding, the likelier the fewer numbers of the type lie between two."""
         dtype = self._loose.get(name)
         unit, smallest = (self._unit, 0.0) if dtype is None else (max(self._unit, ROUNDOFF[dtype]), SMALLEST[dtype])
         moved = self._moved(value, unit, smallest)
         if not is_array(moved) or moved is value:
             return value
-        is_exact = np.equal(value, np.rint(value)) & (np.abs(value) * unit < 0.25)  # beyond, every number is whole
+        is_exact = np.equal(value, np.rint(value)) & (np.abs(value) * unit < 2.0**-13)
         return np.where(is_exact, value, moved)
 
     def given(self, value: Any) -> Any:

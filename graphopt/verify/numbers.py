@@ -15,6 +15,10 @@ from graphopt.verify.choices import Impossible
 FINITE_STYLES = ("integers", "normal", "positive", "zeros", "ones", "same", "wide")
 STYLES = (*FINITE_STYLES, "special")
 
+NEAR = 1e-7
+"""How far, relatively, an approximate float32 constant may be from its number: exporters that compute it otherwise are
+off by a roundoff or two. More would be another number, for a judge who tells rounding from error."""
+
 _SPECIAL = (0.0, -0.0, 1.0, -1.0, 0.5, float("inf"), float("-inf"), float("nan"), 1e30, -1e-30, 1e-40, 65504.0, 3.5)
 
 
@@ -88,6 +92,6 @@ def number_array(number: t.Number, dtype: DType, off: float) -> Array:
             return np.asarray([int(number.value)], dtype.numpy)
         except OverflowError:
             raise Impossible(f"{number.value} is no {dtype.name}") from None
-    near = 4e-7 if dtype in (DType.float32, DType.float64) else 0.0
+    near = NEAR if dtype is DType.float32 else 0.0
     value = number.value * (1 + off * near) if number.is_approximate else number.value
     return np.asarray([value], np.float64).astype(dtype.numpy)

@@ -16,6 +16,12 @@ def _broadcast(shapes: list[Dims]) -> Dims:
         return shapes[0]
 
 
+def _larger(site: Site, shape: Dims) -> list[int]:
+    """A shape that makes the result larger than this one: along axes of size 1, or by one more axis."""
+    grown = [site.size(2) if d == 1 else d for d in shape]
+    return grown if tuple(grown) != shape and site.random.random() < 0.7 else [site.size(), *shape]
+
+
 def _narrower(site: Site, shape: Dims) -> list[int]:
     """A shape that broadcasts to this one: often the same, else with sizes of 1 or without leading dims."""
     draw = site.random.random()
@@ -44,6 +50,9 @@ def broadcasting(site: Site) -> None:
     base = _broadcast(known)
     for index in pending:
         if not site.is_open(index):
+            continue
+        if site.random.random() < 0.2:
+            site.settle(index, _larger(site, base))
             continue
         wider = [site.size(2) if d == 1 and site.random.random() < 0.5 else d for d in base]
         if site.random.random() < 0.15:

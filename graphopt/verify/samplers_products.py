@@ -46,6 +46,8 @@ def gemm(site: Site) -> None:
     if site.is_open(2) and len(a) == len(b) == 2:
         m, n = a[1] if left else a[0], b[0] if right else b[1]
         site.settle(2, site.random.choice([[n], [n], [1, n], [m, n], [m, 1], [1], [1, 1], []]))
+    if len(site.shape(2) or ()) > 2:  # shape inference does not see to that, and no runtime takes it
+        raise Impossible("a bias of more than two axes")
 
 
 @sampler("Conv", "ConvInteger", "FusedConv", "QLinearConv")
@@ -54,7 +56,7 @@ def convolution(site: Site) -> None:
     weight_at = 3 if site.node.op_type == "QLinearConv" else 1
     w = site.shape(weight_at)
     x = site.shape(0)
-    rank = len(w) if w is not None else len(x) if x is not None else site.random.choice((3, 4, 4, 4, 5))
+    rank = _shared_rank(site, weight_at, (3, 4, 4, 4, 5))
     spatial = max(rank - 2, 0)
     if x is None and site.is_open(0):
         channels = w[1] * site.random.choice((1, 1, 2)) if w is not None and len(w) > 1 else site.random.randint(1, 6)
@@ -72,6 +74,12 @@ def convolution(site: Site) -> None:
     _window(site, len(x) - 2, list(w[2:]) if w is not None else [])
     if site.node.op_type != "QLinearConv" and w is not None and site.has(2):
         site.settle(2, w[:1])
+
+
+def _shared_rank(site: Site, other: int, options: tuple[int, ...]) -> int:
+    """A rank that both the first input and another one may have."""
+    ranks = site.ranks(0, options)
+    return site.random.choice([r for r in ranks if r in site.ranks(other, options)] or ranks)
 
 
 def _refuse_no_channels(x: Dims, w: Dims | None) -> None:
@@ -101,7 +109,7 @@ def _window(site: Site, spatial: int, kernel: list[int]) -> None:
 def transposed_convolution(site: Site) -> None:
     """The weight is [input channels, output channels / group, ...]."""
     x, w = site.shape(0), site.shape(1)
-    rank = len(w) if w is not None else len(x) if x is not None else site.random.choice((3, 4, 4, 5))
+    rank = _shared_rank(site, 1, (3, 4, 4, 5))
     if site.is_open(0):
         channels = w[0] if w is not None and w else site.random.randint(1, 6)
         x = site.settle(0, [site.random.choice((1, 2)), channels, *[site.random.randint(2, 5)] * (rank - 2)])

@@ -34,7 +34,7 @@ def shrink(found: Found, trial: Trial, *, attempts: int) -> Counterexample:
     progress = True
     while progress and used < attempts:
         progress = False
-        for simpler in _simpler(dict(best.place.instance.made)):
+        for simpler in _simpler(dict(best.place.made)):
             if used >= attempts:
                 break
             used += 1
@@ -65,7 +65,9 @@ def _retry(found: Found, made: Made, trial: Trial) -> Found | None:
         return None
     if counterexample is None:
         return None
-    return Found(counterexample, replace(found.place, instance=instance), found.seed)
+    return Found(
+        counterexample, replace(found.place, made=instance.made, draft=instance.draft, found=instance), found.seed
+    )
 
 
 def _size(found: Found) -> tuple[int, int, int, int]:

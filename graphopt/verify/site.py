@@ -86,6 +86,14 @@ class Site:
     def size(self, least: int = 1) -> int:
         return self.draft.size(least)
 
+    def ranks(self, index: int, options: Sequence[int]) -> list[int]:
+        """Those of some ranks that an input has, or may have by the pattern; all of them where none is left."""
+        shape = self.shape(index)
+        if shape is not None:
+            return [len(shape)]
+        name = self.node.inputs[index] if self.is_open(index) else None
+        return (self.draft.ranks(name, options) if name is not None else []) or list(options)
+
     def any_shape(self, index: int, ranks: Sequence[int] = (0, 1, 2, 2, 3, 3, 4)) -> Dims:
         """Settle an open input with any shape of some rank."""
         if self.is_open(index):

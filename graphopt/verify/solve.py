@@ -13,6 +13,7 @@ from random import Random
 from typing import Any, cast
 
 from graphopt.lang import tree as t
+from graphopt.lang.functions import FUNCTIONS
 from graphopt.lang.values import UNKNOWN, Symbol, is_list
 from graphopt.verify.distance import Bindings, Failed, value_of
 from graphopt.verify.inverses import COMPARISONS, INVERSES, UNDO, around, computed, each, plain, targets
@@ -112,8 +113,16 @@ class Solver:
         elif call.function == "is_const" and call.arguments and isinstance(call.arguments[0], t.Name):
             yield {("source", call.arguments[0].name): "initializer" if wanted else "input"}
         else:
-            for argument in call.arguments:
-                for target in around(self.value(argument), self.random):
+            yield from self._guessed(call, wanted)
+
+    def _guessed(self, call: t.Call, wanted: bool) -> Iterator[Move]:
+        """Arguments at which a function that nobody inverted says what is wanted; first those that change most."""
+        found = FUNCTIONS[call.function].call
+        values = [self.value(a) for a in call.arguments]
+        for number, argument in enumerate(call.arguments):
+            for target in around(values[number], self.random):
+                tried = [*values[:number], target, *values[number + 1 :]]
+                if computed(lambda tried=tried: found(*tried)) is wanted:
                     yield from self.reach(argument, target)
 
     def _broadcast(self, narrow: t.Expression, wide: t.Expression, wanted: bool) -> Iterator[Move]:

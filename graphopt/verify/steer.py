@@ -15,11 +15,13 @@ from typing import Any
 
 from graphopt.errors import GraphoptError
 from graphopt.graph.load import from_proto
+from graphopt.graph.model import Model
 from graphopt.lang import tree as t
 from graphopt.lang.names import names_in, walk
-from graphopt.verify.build import Instance, build
+from graphopt.verify.build import Instance, prepare
 from graphopt.verify.choices import Address, Choices, Impossible, without
 from graphopt.verify.distance import distance, with_lets
+from graphopt.verify.draft import Draft
 from graphopt.verify.element_types import Avoid
 from graphopt.verify.moves import Places, addresses_of, applied
 from graphopt.verify.solve import Solver
@@ -30,6 +32,9 @@ PATIENCE = 14
 
 DECLINES = 0.6
 """The distance of an engine that declines."""
+
+FRESH = 0.4
+"""The least share of climbs that begin from nothing: what is like another instance shows less than one that is not."""
 
 KEPT = 16
 """Instances that later ones may begin from."""
@@ -43,20 +48,30 @@ class Place:
 
     Attributes:
         form: the rule with its operator generics chosen.
+        made: the decisions that lead here.
         bindings: names of the rule, lets included.
         gaps: how far each condition is from being as wanted.
         is_declined: whether the engine declines to carry out the right side, whatever the conditions say.
+        found: the instance, and the model loaded; None as long as a condition is not as wanted.
     """
 
-    instance: Instance
     form: t.Rule
+    draft: Draft
+    made: Made
     bindings: dict[str, Any]
     gaps: tuple[float, ...]
-    is_declined: bool
+    is_declined: bool = False
+    found: Instance | None = None
+    loaded: Model | None = None
 
     @property
     def score(self) -> float:
         return sum(self.gaps) + DECLINES * self.is_declined
+
+    @property
+    def instance(self) -> Instance:
+        assert self.found is not None
+        return self.found
 
 
 class Search:
@@ -88,7 +103,7 @@ class Search:
         while self.attempts < limit:
             found = self._climb(limit)
             if found is not None:
-                self._kept.append(found.instance.made)
+                self._kept.append(found.made)
                 yield found
 
     # --- one climb ---
@@ -116,13 +131,13 @@ class Search:
 
     def _begin(self) -> tuple[Place | None, bool]:
         rate = self._fresh[1] / self._fresh[0]
-        if self._kept and self.random.random() > max(0.25, rate):
+        if self._kept and self.random.random() > max(FRESH, rate):
             return self.evaluate(self._varied(self.random.choice(self._kept))), False
         return self.evaluate({}), True
 
     def _varied(self, made: Made) -> dict[Address, Any]:
         """An instance like one that was as wanted, with a part of it decided anew."""
-        share = self.random.choice((0.1, 0.25, 0.5))
+        share = self.random.choice((0.15, 0.3, 0.6, 0.9))
         kinds = {a[0] for a in made if self.random.random() < share} | {"numbers", "feeds", "style"}
         return without(made, [a for a in made if a[0] in kinds and self.random.random() < 0.7])
 
@@ -141,18 +156,29 @@ class Search:
         choices = Choices(self.random.getrandbits(40), given)
         form = self.subject.forms[choices.pick(("form",), range(len(self.subject.forms)))]
         opset = choices.pick(("opset",), self._opsets())
-        special = self.subject.rule.equal == "exact"
-        instance = build(form, opset, choices, special=special, feeds=self.feeds, avoid=self.avoid)
-        structure = self.subject.structure(from_proto(instance.model, overridable="keep"))
+        builder = prepare(form, opset, choices, special=self.subject.rule.equal == "exact", avoid=self.avoid)
+        bindings = with_lets(form, builder.bindings())
+        gaps = self._gaps(form, bindings)
+        if any(gaps):  # a look at the draft is much quicker than one at the model
+            return Place(form, builder.draft, dict(choices.made), bindings, gaps)
+        instance = builder.finish(self.feeds)
+        model = from_proto(instance.model, overridable="keep")
+        structure = self.subject.structure(model)
         if structure.bindings is None:
             if structure.reason.startswith("unknown") and given.get(("dims",)) != "static":
                 return self._evaluate({**instance.made, ("dims",): "static"})
             raise Impossible(structure.reason)
+        if "would change its shape" in structure.reason and given.get(("dims",)) != "apart":
+            # where sizes are not known the engine cannot decline, and the rule must know by itself
+            return self._evaluate({**instance.made, ("dims",): "apart"})
         bindings = with_lets(form, structure.bindings)
-        gaps = tuple(distance(c, bindings, wanted=w) for c, w in zip(form.where, self.wanted, strict=True))
+        gaps = self._gaps(form, bindings)
         if structure.is_declined and not any(gaps):
             self.declined += 1
-        return Place(instance, form, bindings, gaps, structure.is_declined)
+        return Place(form, builder.draft, instance.made, bindings, gaps, structure.is_declined, instance, model)
+
+    def _gaps(self, form: t.Rule, bindings: dict[str, Any]) -> tuple[float, ...]:
+        return tuple(distance(c, bindings, wanted=w) for c, w in zip(form.where, self.wanted, strict=True))
 
     def _opsets(self) -> list[int]:
         """Opsets to draw from; those at which an operator changes twice as likely."""
@@ -163,15 +189,17 @@ class Search:
     def _step(self, at: Place) -> Place | None:
         failing = [i for i, gap in enumerate(at.gaps) if gap]
         if not failing:
-            return self.evaluate(self._varied(at.instance.made))
+            return self.evaluate(self._varied(at.made))
         number = failing[0] if self.random.random() < 0.7 else self.random.choice(failing)
         condition, wanted = at.form.where[number], self.wanted[number]
-        made = at.instance.made
+        made = at.made
         draw = self.random.random()
+        if at.loaded is not None and wanted and draw < 0.6:  # as far as it is known, it holds
+            return self.evaluate(self._pinned(at, condition))
         if draw < 0.1 and made.get(("dims",)) != "static" and wanted:
             return self.evaluate({**made, ("dims",): "static"})
         if draw < 0.75:
-            solver = Solver(Places(at.form, at.instance.draft), at.bindings, self.random)
+            solver = Solver(Places(at.form, at.draft), at.bindings, self.random)
             moves = solver.moves(condition, wanted=wanted)
             if moves:
                 chosen = moves[min(int(self.random.expovariate(0.5)), len(moves) - 1)]
@@ -179,10 +207,19 @@ class Search:
                 return self.evaluate(applied(made, chosen, keep=keep))
         return self.evaluate(self._resampled(at, condition))
 
+    def _pinned(self, at: Place, condition: t.Expression) -> dict[Address, Any]:
+        """What a condition speaks of with dims that are known, everything else with dims that are not."""
+        places = Places(at.form, at.draft)
+        spoken_of = places.sources(_leaf_names(condition, places))
+        made: dict[Address, Any] = {a: v for a, v in at.made.items() if a[0] != "dynamic"}
+        made[("dims",)] = "mixed"
+        made.update({("dynamic share", n): 0.0 if n in spoken_of else 1.0 for n in at.draft.sketch.leaves})
+        return made
+
     def _resampled(self, at: Place, condition: t.Expression) -> dict[Address, Any]:
         """Decide anew a part of what the condition depends on; now and then by a number of the rule."""
-        places = Places(at.form, at.instance.draft)
-        made = dict(at.instance.made)
+        places = Places(at.form, at.draft)
+        made = dict(at.made)
         concerned = addresses_of(made, places.sources(_leaf_names(condition, places)))
         if not concerned:
             return {}

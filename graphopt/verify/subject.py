@@ -130,11 +130,12 @@ def _carried_out(rule: CompiledRule, state: State) -> Structure:
     return Structure(state.bindings)
 
 
-def rewrite(rule: t.Rule, model: onnx.ModelProto) -> Rewritten:
-    """Let the engine apply one rule to a model, the validator behind each firing."""
+def rewrite(rule: t.Rule, model: onnx.ModelProto, loaded: Model | None = None) -> Rewritten:
+    """Let the engine apply one rule to a model, the validator behind each firing. `loaded` is the same model as our
+    graph, if it is there already; it is used up."""
     complaints: list[str] = []
     try:
-        loaded = from_proto(_copied(model), overridable="keep")
+        loaded = loaded or from_proto(_copied(model), overridable="keep")
     except GraphoptError:
         return Rewritten(0, model)  # no model at all, so nothing to get wrong
     try:

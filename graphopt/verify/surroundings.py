@@ -175,7 +175,8 @@ def _fed(subject: _Subject) -> Variant | None:
 
 def _shared_constant(subject: _Subject) -> Variant | None:
     """Somebody else reads a constant or an input of the match."""
-    names = [t.name for t in subject.graph.initializer] + [i.name for i in subject.graph.input]
+    numbers = {leaf.name for leaf in subject.draft.sketch.leaves.values() if leaf.number is not None}
+    names = [t.name for t in (*subject.graph.initializer, *subject.graph.input) if t.name not in numbers]
     types = {t.name: t.data_type for t in subject.graph.initializer}
     types |= {i.name: i.type.tensor_type.elem_type for i in subject.graph.input}
     if not names:

@@ -8,7 +8,9 @@ from typing import Literal, cast
 
 import onnx
 
+from graphopt.graph.model import Model
 from graphopt.lang import tree as t
+from graphopt.verify.believed import false_belief
 from graphopt.verify.build import Feed
 from graphopt.verify.judge import Contract, Outcome, judge
 from graphopt.verify.judge_run import NoKernel, Refused, run
@@ -34,10 +36,11 @@ class Trial:
         self.comparisons: Counter[str] = Counter()
 
     def run(
-        self, model: onnx.ModelProto, feeds: Sequence[Feed], surroundings: str = ""
+        self, model: onnx.ModelProto, feeds: Sequence[Feed], surroundings: str = "", loaded: Model | None = None
     ) -> tuple[Result, Counterexample | None]:
-        """Rewrite a model and compare on every set of inputs; a counterexample if the rule gets it wrong."""
-        rewritten = rewrite(self.rule, model)
+        """Rewrite a model and compare on every set of inputs; a counterexample if the rule gets it wrong.
+        `loaded` is the model as our graph, if it is there already; it is used up."""
+        rewritten = rewrite(self.rule, model, loaded)
         if not rewritten.firings:
             return "declined", None
         results: list[Result] = []
@@ -54,18 +57,23 @@ class Trial:
     def _outcome(self, model: onnx.ModelProto, rewritten: Rewritten, feed: Feed) -> Outcome:
         if rewritten.model is None:
             return _complaint(model, rewritten.complaint, feed)
-        return judge(laid_open(model), laid_open(rewritten.model), feed, self.contract)
+        original = laid_open(model)
+        outcome = judge(original, laid_open(rewritten.model), feed, self.contract)
+        lie = false_belief(original, feed) if outcome.kind == "wrong" else None
+        return outcome if lie is None else Outcome("refused", note=lie)
 
 
 def _complaint(model: onnx.ModelProto, complaint: str, feed: Feed) -> Outcome:
     """A complaint counts where the original is a model that runs."""
+    original = laid_open(model)
     try:
-        run(laid_open(model), feed)
+        run(original, feed)
     except NoKernel:
         pass
     except Refused as reason:
         return Outcome("refused", note=str(reason))
-    return Outcome("wrong", note=complaint)
+    lie = false_belief(original, feed)
+    return Outcome("wrong", note=complaint) if lie is None else Outcome("refused", note=lie)
 
 
 def _open(outcome: Outcome) -> Result:

@@ -6,7 +6,8 @@ import time
 import zlib
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from math import prod
 from random import Random
 
 from graphopt.graph.dtypes import DType
@@ -15,6 +16,7 @@ from graphopt.verify.shrink import Found, shrink
 from graphopt.verify.steer import Place, Search
 from graphopt.verify.subject import Subject
 from graphopt.verify.surroundings import KINDS, variant
+from graphopt.verify.symbolic import prove_rule
 from graphopt.verify.trial import Trial
 from graphopt.verify.verdict import ConditionVerdict, Counterexample, Kind, Verdict
 
@@ -24,10 +26,10 @@ INSTANCES = 60
 AT_LEAST = 50
 """With fewer judged instances a rule counts as not exercised (or with fewer than were asked for)."""
 
-ATTEMPTS = 40
+ATTEMPTS = 30
 """Models to try for one instance, before a rule counts as one that cannot be exercised."""
 
-WITHOUT = 24
+WITHOUT = 40
 """How many instances are judged at which one condition does not hold, before the condition counts as redundant."""
 
 REFUSALS = 3
@@ -37,8 +39,10 @@ SHRINKING = 150
 SHRINKING_CONDITIONS = 30
 """Attempts to make a counterexample smaller."""
 
-DISAGREEING = 0.25
-"""The share of comparisons on which oracles may disagree."""
+PROOFS = 3
+PROOF_SECONDS = 0.25
+PROOF_ELEMENTS = 150
+"""How many instances are proved over the reals, for how long that is tried at each, and of how many elements."""
 
 
 def verify_rule(rule: t.Rule, *, instances: int = INSTANCES, seed: int = 0, conditions: bool = True) -> Verdict:
@@ -60,6 +64,7 @@ class _Tally:
     declined: int = 0
     oracle: int = 0
     found: Found | None = None
+    provable: list[Place] = field(default_factory=lambda: [])
     coverage: Counter[str] = field(default_factory=Counter[str])
 
 
@@ -93,7 +98,21 @@ class _Verification:
             if tally.oracle > tally.judged:
                 kind, note = "oracle disagrees", "ONNX Runtime and float64 disagree about the original models"
         found = tuple(self._condition(i) for i in range(len(self.rule.where))) if conditions else ()
-        return self._verdict(kind, tally, trial.comparisons, found, note)
+        verdict = self._verdict(kind, tally, trial.comparisons, found, note)
+        return self._proved(verdict, tally) if kind == "holds" else verdict
+
+    def _proved(self, verdict: Verdict, tally: _Tally) -> Verdict:
+        """The verdict, with what can be proved over the reals at the smallest instances."""
+        if self.rule.equal != "real":  # what is equal over the reals can differ in its bits
+            return verdict
+        telling = sorted(tally.provable, key=_weight)[-PROOFS:]
+        proofs = [prove_rule(self.rule, p.instance.model, seconds=PROOF_SECONDS) for p in telling]
+        seconds = time.perf_counter() - self.started
+        proved = [proof for proof in proofs if proof.kind == "proved"]
+        if not proved or any(proof.kind == "disproved" for proof in proofs):
+            return replace(verdict, seconds=seconds)
+        text = f"over the reals at {len(proved)} of {len(proofs)} sets of shapes, such as {proved[-1].note}"
+        return replace(verdict, kind="proved", proof=text, seconds=seconds)
 
     def _verdict(
         self,
@@ -127,7 +146,7 @@ class _Verification:
         random = Random(self.seed)
         for place in search.run(wanted * ATTEMPTS):
             instance = place.instance
-            result, wrong = trial.run(instance.model, instance.feeds)
+            result, wrong = trial.run(instance.model, instance.feeds, loaded=place.loaded)
             self._note(place, result)
             if wrong is not None:
                 tally.found = Found(wrong, place, self.seed)
@@ -136,6 +155,7 @@ class _Verification:
             if result == "judged":
                 tally.judged += 1
                 tally.coverage.update(_coverage(place))
+                tally.provable += [place] if surrounded and _is_provable(place) else []
             tally.declined += result == "declined"
             tally.oracle += result == "oracle"
             if tally.found is not None or tally.judged >= wanted or tally.declined > wanted * 4:
@@ -143,21 +163,19 @@ class _Verification:
         return tally
 
     def _surround(self, place: Place, trial: Trial, number: int, random: Random) -> Found | None:
-        """The instance in two kinds of surroundings, in turn."""
-        for kind in (self._kinds[number % len(self._kinds)], self._kinds[(number * 3 + 1) % len(self._kinds)]):
-            seed = random.getrandbits(30)
-            changed = variant(place.instance, kind, Random(seed))
-            if changed is None:
-                continue
-            model, feeds = changed
-            _, wrong = trial.run(model, feeds[:1], kind)
-            if wrong is not None:
-                return Found(wrong, place, seed)
-        return None
+        """The instance in the surroundings whose turn it is."""
+        kind = self._kinds[number % len(self._kinds)]
+        seed = random.getrandbits(30)
+        changed = variant(place.instance, kind, Random(seed))
+        if changed is None:
+            return None
+        model, feeds = changed
+        _, wrong = trial.run(model, feeds[:1], kind)
+        return None if wrong is None else Found(wrong, place, seed)
 
     def _note(self, place: Place, result: str) -> None:
         """Remember which element types no runtime takes."""
-        draft = place.instance.draft
+        draft = place.draft
         for name in draft.sketch.leaves:
             key = (str(draft.types.address(name)[1]), draft.tensors[name].dtype)
             self._runs[key] += result == "judged"
@@ -186,11 +204,22 @@ class _Verification:
         return ConditionVerdict(text, place, "not exercised", tally.judged, note=_why(search, tally))
 
 
+def _is_provable(place: Place) -> bool:
+    """Whether the shapes of an instance are known, none is empty, and all are small."""
+    sizes = [prod(k.shape or ()) for k in place.draft.tensors.values()]
+    return place.made[("dims",)] == "static" and all(sizes) and sum(sizes) <= PROOF_ELEMENTS
+
+
+def _weight(place: Place) -> int:
+    """How much a proof at these shapes says: how many axes are of more than one element."""
+    return sum(d > 1 for k in place.draft.tensors.values() for d in k.shape or ())
+
+
 def _coverage(place: Place) -> Iterator[str]:
-    draft = place.instance.draft
+    draft = place.draft
     yield f"opset {draft.sketch.opset}"
     yield from {draft.tensors[name].dtype.name for name in draft.sketch.leaves}
-    yield f"dims {place.instance.made[('dims',)]}"
+    yield f"dims {place.made[('dims',)]}"
 
 
 def _text(condition: t.Expression) -> str:

@@ -9,7 +9,10 @@ import onnx
 import pytest
 
 import graphopt
-from graphopt.errors import UsageError
+from graphopt.errors import RuleProofError, UsageError
+from graphopt.rewrite.library import load_rules
+from graphopt.verify.kept import KeptVerdicts, Settings
+from graphopt.verify.verify import verify_rule
 from tests.pipeline.command import EARLIER, contents, save, write
 from tests.pipeline.command import graphopt as command
 from tests.traps.compiling import operators
@@ -60,7 +63,7 @@ main (float[n,3] x) => (float[n,3] y) {
 def compile(folder: Path, model: str = MODEL, **options: object) -> list[str]:
     """Operators of the compiled model."""
     source = save(model, folder / "source.onnx")
-    graphopt.compile(source, folder / "out", **options)
+    graphopt.compile(source, folder / "out", **{"allow_unproved": True, **options})
     return operators(onnx.load(folder / "out" / "model.onnx"))
 
 
@@ -73,6 +76,33 @@ def test_a_rule_file(tmp_path: Path) -> None:
         "identity_removal@simplify/identity.rules:6",
         f"abs_of_relu@{tmp_path}/abs.rules:5",
     ]
+
+
+def test_a_rule_that_is_not_proved_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "wrong.rules"
+    path.write_text(WRONG)
+    with pytest.raises(RuleProofError) as error:
+        compile(tmp_path, rules=[path], allow_unproved=False)
+    assert str(error.value) == (
+        f"not proved: abs_is_nothing@{path}:5\n"
+        f"  help: prove with `graphopt rules verify {path}`, or take the risk with --allow-unproved"
+    )
+
+
+def test_a_rule_that_is_proved_is_used_and_told_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GRAPHOPT_CACHE", str(tmp_path / "cache"))
+    path = tmp_path / "abs.rules"
+    text = ABS.replace("equal exact", "equal real")  # the bits of -0.0 differ
+    path.write_text(text)
+    rule = next(r for r in load_rules([path]) if r.name == "abs_of_relu")
+    verdict = verify_rule(rule, instances=10)
+    KeptVerdicts(tmp_path / "cache").put(rule, Settings(10, 0, conditions=True), verdict)
+    assert compile(tmp_path, rules=[path], allow_unproved=False) == ["Relu", "Neg"]
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert report["proofs"] == {"identity_removal@simplify/identity.rules:6": "holds", rule.place: verdict.kind}
+    path.write_text(text.replace("Abs(", "Neg("))  # another rule, whatever its name
+    with pytest.raises(RuleProofError):
+        compile(tmp_path, rules=[path], allow_unproved=False)
 
 
 def test_a_folder_of_rule_files(tmp_path: Path) -> None:
@@ -115,7 +145,7 @@ def test_a_wrong_rule_is_found_out(tmp_path: Path) -> None:
     save(NEGATIVE, tmp_path / "model.onnx")
     write(tmp_path / "out", EARLIER)
     before = contents(tmp_path)
-    ended = command("compile", "model.onnx", "-o", "out", "--rules", "wrong.rules", folder=tmp_path)
+    ended = command("compile", "model.onnx", "-o", "out", "--rules", "wrong.rules", "--allow-unproved", folder=tmp_path)
     lines = ended.err.splitlines()
     assert (ended.code, ended.out) == (1, "")
     assert (
@@ -132,6 +162,7 @@ def test_a_wrong_rule_is_found_out_at_the_end(tmp_path: Path) -> None:
     (tmp_path / "wrong.rules").write_text(WRONG)
     save(NEGATIVE, tmp_path / "model.onnx")
     arguments = ["compile", "model.onnx", "-o", "out", "--rules", "wrong.rules", "--check", "end", "--json"]
+    arguments.append("--allow-unproved")
     ended = command(*arguments, folder=tmp_path)
     assert ended.code == 1
     error = json.loads(ended.out)["error"]

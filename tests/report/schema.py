@@ -125,6 +125,7 @@ class Report(Strict):
     parity_skipped: str | None
     artifacts: list[Artifact]
     latency: list[Latency]
+    proofs: dict[str, Literal["proved", "holds", "unproved"]]
     notes: list[str]
     seconds: float
     versions: dict[str, str]

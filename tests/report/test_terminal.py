@@ -65,6 +65,7 @@ def result() -> CompileResult:
         ),
         latency=(Latency("default", 0.0057, 0.0029, 0.512, 134, "x: 1x3"),),
         notes=("the file was odd",),
+        proofs={"identity_removal@simplify/identity.rules:6": "holds"},
         seconds=8.95,
         versions={},
     )
@@ -96,8 +97,8 @@ def test_the_whole_report() -> None:
         "fold-constants 1 ms 4 exact",
         "apply-rules 250 ms 4 -> 2 2 real holds",
         "Rules that fired",
-        "rule times",
-        "identity_removal@simplify/identity.rules:6 1",
+        "rule times proof",
+        "identity_removal@simplify/identity.rules:6 1 holds",
         "matmul_add_to_gemm@fold/bias.rules:24 1",
         "Parity holds: contract real, 2 samples (x 1x3; x 2x3)",
         "output max abs max rel allowed SQNR cosine tolerance",

@@ -242,6 +242,14 @@ def test_a_rewritten_model_that_does_not_run_is_wrong() -> None:
     assert found.note.startswith("ONNX Runtime refuses the rewritten model: ")
 
 
+def test_a_rewritten_model_that_fails_in_float64_is_wrong_where_there_is_no_kernel() -> None:
+    signature = "(bfloat16[2,2] x) => (bfloat16[2,2] z)"
+    after = "<int64[3] s = {0, 0, 2}> { y = Reshape(x, s) z = MatMul(y, x) }"
+    found = judged(signature, "{ z = MatMul(x, x) }", after, x=np.ones((2, 2), ml_dtypes.bfloat16))
+    assert found.kind == "wrong"
+    assert found.note.startswith("in float64 the rewritten model fails: Reshape: ")
+
+
 def test_another_shape_is_wrong() -> None:
     found = judged("(float[a] x) => (float[b] z)", "{ z = Identity(x) }", "{ z = ReduceSum(x) }", x=X)
     assert found == Outcome("wrong", "z", note="its shape is [1], and was [3]")

@@ -1,0 +1,42 @@
+"""What a verdict depends on: the rule as it is meant, the functions that it calls, and the versions of what judges."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+from importlib.metadata import version
+
+from graphopt.lang import tree as t
+from graphopt.lang.functions import FUNCTIONS
+from graphopt.lang.names import outline, walk
+
+LIBRARIES = ("graphopt", "onnx", "onnxruntime", "numpy")
+
+
+def rule_digest(rule: t.Rule) -> str:
+    """The rule as it is meant, as hexadecimal digits: its name, sentence, phase, priority, places and `when` are left
+    out, the Python of functions that packages add is in."""
+    opset = (rule.opset.low, rule.opset.high) if rule.opset is not None else None
+    parts = (rule.generics, rule.matches, rule.where, rule.lets, rule.rewrites)
+    meaning = (outline(parts), rule.equal, rule.error, rule.order, opset, _foreign(rule))
+    return hashlib.sha256(repr(meaning).encode()).hexdigest()
+
+
+def versions_digest() -> str:
+    """The versions of the libraries that take part, as hexadecimal digits."""
+    return hashlib.sha256(repr([(name, version(name)) for name in LIBRARIES]).encode()).hexdigest()[:16]
+
+
+def _foreign(rule: t.Rule) -> list[tuple[str, str]]:
+    """The functions that a rule calls and that are not graphopt's own, with their texts."""
+    called = {c.function for c in walk(rule) if isinstance(c, t.Call)}
+    found: list[tuple[str, str]] = []
+    for name in sorted(called):
+        function = FUNCTIONS.get(name)
+        if function is None or function.origin.split(".")[0] == "graphopt":
+            continue
+        try:
+            found.append((name, inspect.getsource(function.call)))
+        except (OSError, TypeError):  # from a terminal, or compiled: then only the name can be compared
+            found.append((name, function.origin))
+    return found
