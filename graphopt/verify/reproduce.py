@@ -92,5 +92,5 @@ def reproduce(folder: Path, rules: Mapping[str, t.Rule]) -> tuple[str, Counterex
     rule = replace(rules[name], when=())
     if dropped is not None:
         rule = replace(rule, where=tuple(c for i, c in enumerate(rule.where) if i != dropped))
-    _, found = Trial(rule).run(then.before, [then.feed])
+    _, found = Trial(rule).run(then.before, [dict(then.feed)])
     return then.note, found

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from functools import cache
+from pathlib import Path
 
 import pytest
 
+from graphopt.cli import run
 from graphopt.lang import tree as t
 from graphopt.lang.parse import parse
 from graphopt.rewrite.library import shipped_files
@@ -77,6 +80,18 @@ def test_a_verdict_tells_the_fact_and_its_place() -> None:
 def test_the_same_seed_gives_the_same_verdicts() -> None:
     (axes,) = parse("axes Concat(*x) -> y: y[axis] = cat(x[axis])", "mine.rules").axes
     assert verify_axes(axes, cuts=20, seed=3) == verify_axes(axes, cuts=20, seed=3)
+
+
+def test_the_command_verifies_axes_of_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "mine.rules"
+    file.write_text("opset >= 13\naxes Hardmax(x) -> y: y[i] ~ x[i]\n", "utf-8")
+    assert run(["rules", "verify", str(file), "--json"]) == 1
+    document = json.loads(capsys.readouterr().out)
+    (fact,) = document["axes"]
+    assert (fact["operator"], fact["fact"], fact["verdict"]) == ("Hardmax", "y[i] ~ x[i]", "wrong")
+    file.write_text("opset >= 13\naxes Hardmax(x) -> y: y[0] ~ x[0] unless axis == 0 or axis + x.rank == 0\n", "utf-8")
+    assert run(["rules", "verify", str(file)]) == 0
+    assert capsys.readouterr().out == "0 rules: nothing verified; 1 axis facts: 1 holds\n"
 
 
 # --- what goes together ---

@@ -1,0 +1,121 @@
+"""Mutants themselves: that they are what they say, and that a sample of them meets the fate that it should."""
+
+from __future__ import annotations
+
+import pytest
+
+from graphopt.lang import tree as t
+from graphopt.lang.parse import parse
+from tests.mutants.__main__ import rate, report, reviewed, shipped_mutants
+from tests.mutants.mutant import Mutant
+from tests.mutants.operators import OPERATORS, mutants_of
+from tests.mutants.trial import Trial, put_on_trial
+
+RULE = """opset 9..13
+rule folded<T: float32|float64>:
+    "A product, and a sum that broadcasts."
+    match:
+        y = MatMul(a: T[m, _], const b: T[_, n])
+        z = Add(y, const c?)
+    let:
+        d = (c ?? zeros([n])) * 2 - 1
+        e = b.transpose(reverse([0, 1])[1:])
+    where:
+        c.rank < 2 and c.size == n
+        0.5 <= 1.5
+    rewrite:
+        z = Gemm(a, b, d, alpha=1.0)
+"""
+
+
+@pytest.fixture
+def rule() -> t.Rule:
+    return parse(RULE, "mine.rules").rules[0]
+
+
+def ids(rule: t.Rule, operator: str) -> list[str]:
+    start = f"folded: {operator}: "
+    return [m.id.removeprefix(start) for m in mutants_of(rule) if m.operator == operator]
+
+
+@pytest.mark.parametrize(
+    ("operator", "wanted"),
+    [
+        ("drop condition", ["c.rank < 2 and c.size == n -> true", "0.5 <= 1.5 -> true"]),
+        ("drop alternative", ["c.rank < 2 and c.size == n -> c.rank < 2", "c.rank < 2 and c.size == n -> c.size == n"]),
+        ("change default", ["c ?? zeros([n]) -> zeros([n])", "c ?? zeros([n]) -> (c ?? ones([n]))"]),
+        ("change order", ["reverse([0, 1]) -> [0, 1]"]),
+        ("drop function", ["b.transpose(reverse([0, 1])[1:]) -> b"]),
+        ("forget attribute", [", alpha=1.0 -> nothing"]),
+        ("forget input", [", d -> nothing"]),
+        ("widen dtype", ["nothing -> |int32", "nothing -> |int64"]),
+        ("widen rank", ["T[m, _] -> T[...]", "m -> _", "T[_, n] -> T[...]", "n -> _"]),
+        ("widen opset", ["opset 9..13 -> opset 8..13", "opset 9..13 -> opset 7..13", "opset 9..13 -> opset 9..14"]),
+    ],
+)
+def test_operators_change_what_they_say(rule: t.Rule, operator: str, wanted: list[str]) -> None:
+    assert ids(rule, operator) == wanted
+
+
+def test_operands_are_swapped_and_signs_changed(rule: t.Rule) -> None:
+    assert "a, b -> b, a" in ids(rule, "swap operands")
+    assert "b, d -> d, b" in ids(rule, "swap operands")
+    assert "(c ?? zeros([n])) * 2 - 1 -> (((c ?? zeros([n])) * 2) + (1))" in ids(rule, "change sign")
+    assert "c.rank < 2 -> ((c.rank) <= (2))" in ids(rule, "change sign")
+
+
+def test_whole_numbers_move_by_one_and_others_by_a_hundredth(rule: t.Rule) -> None:
+    found = ids(rule, "change constant")
+    assert {"2 -> 3", "2 -> 1", "0 -> (-1)", "0.5 -> 0.505"} <= set(found)
+
+
+def test_a_mutant_is_the_file_with_one_change(rule: t.Rule) -> None:
+    (mutant,) = [m for m in mutants_of(rule) if m.operator == "forget attribute"]
+    assert mutant.text == RULE.replace(", alpha=1.0", "")
+
+
+def test_every_operator_makes_something_of_shipped_rules() -> None:
+    made = list(shipped_mutants())
+    assert {m.operator for m in made} == set(OPERATORS)
+    assert len({m.id for m in made}) == len(made)
+    assert len(made) > 300
+
+
+def test_reviewed_mutants_are_there() -> None:
+    assert set(reviewed()) <= {m.id for m in shipped_mutants()}
+
+
+SAMPLE = {
+    "matmul_bn_fold: drop operand: beta - mean * k -> (beta)": "killed",
+    "matmul_add_to_gemm: drop condition: broadcasts_to(c.shape, [m, n]) -> true": "killed",
+    "transpose_transpose: change order: first[second] -> second[first]": "killed",
+    "dropout_inference: drop condition: training == none or not all(training) -> true": "killed",
+    "conv_bn_fold: forget input: , b2 -> nothing": "killed",
+    "matmul_bn_fold: widen rank: T[_, _] -> T[...]": "killed",
+}
+
+
+@pytest.mark.parametrize("name", SAMPLE)
+def test_a_sample_meets_its_fate(name: str) -> None:
+    (mutant,) = [m for m in shipped_mutants() if m.id == name]
+    assert put_on_trial(mutant, instances=60, seed=0).fate == SAMPLE[name]
+
+
+def test_a_narrower_rule_is_told_from_a_wrong_one() -> None:
+    (mutant,) = [m for m in shipped_mutants(["conv_bn_fold"]) if m.id.endswith("change constant: -1 -> (-2)")]
+    assert put_on_trial(mutant, instances=20, seed=0).fate == "narrower"
+
+
+def test_a_mutant_that_the_check_refuses_is_rejected(rule: t.Rule) -> None:
+    mutant = next(m for m in mutants_of(rule) if m.id.endswith("n -> _"))
+    trial = put_on_trial(mutant, instances=1, seed=0)
+    assert (trial.fate, trial.note) == ("rejected", "GR020 n is not bound")
+
+
+def test_the_report_counts_and_names_survivors(rule: t.Rule) -> None:
+    mutants: list[Mutant] = mutants_of(rule)
+    trials = [Trial(mutants[0], "killed", ""), Trial(mutants[1], "survives", ""), Trial(mutants[2], "narrower", "")]
+    lines = report(trials, {mutants[1].id: "it is as right"})
+    assert rate(trials) == 0.5
+    assert lines[-1] == f"survives: {mutants[1].id}\n  it is as right"
+    assert "| all | 3 | 0 | 1 | 1 | 1 |" in lines
