@@ -152,7 +152,8 @@ class Search:
             self.failures[error.message.splitlines()[0][:120]] += 1
         return None
 
-    def _evaluate(self, given: Made) -> Place | None:
+    def _evaluate(self, given: Made, *, again: bool = True) -> Place | None:
+        """`again`: whether dims may be declared otherwise than was decided, where more can be learnt from that."""
         choices = Choices(self.random.getrandbits(40), given)
         form = self.subject.forms[choices.pick(("form",), range(len(self.subject.forms)))]
         opset = choices.pick(("opset",), self._opsets())
@@ -165,12 +166,12 @@ class Search:
         model = from_proto(instance.model, overridable="keep")
         structure = self.subject.structure(model)
         if structure.bindings is None:
-            if structure.reason.startswith("unknown") and given.get(("dims",)) != "static":
-                return self._evaluate({**instance.made, ("dims",): "static"})
+            if structure.reason.startswith("unknown") and again and given.get(("dims",)) != "static":
+                return self._evaluate({**instance.made, ("dims",): "static"}, again=False)
             raise Impossible(structure.reason)
-        if "would change its shape" in structure.reason and given.get(("dims",)) != "apart":
+        if "would change its shape" in structure.reason and again and given.get(("dims",)) != "apart":
             # where sizes are not known the engine cannot decline, and the rule must know by itself
-            return self._evaluate({**instance.made, ("dims",): "apart"})
+            return self._evaluate({**instance.made, ("dims",): "apart"}, again=False)
         bindings = with_lets(form, structure.bindings)
         gaps = self._gaps(form, bindings)
         if structure.is_declined and not any(gaps):
