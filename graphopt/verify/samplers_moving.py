@@ -179,7 +179,8 @@ def pad(site: Site) -> None:
         return
     if site.has(3):
         axes = sorted(random.sample(range(rank), random.randint(1, max(rank, 1)))) if rank else []
-        axes = list(site.settle_value(3, [a - rank if random.random() < 0.3 else a for a in axes]) or axes) or axes
+        settled = site.settle_value(3, [a - rank if random.random() < 0.3 else a for a in axes])
+        axes = axes if settled is None else [int(a) for a in settled.ravel()]
         one, other = ([random.randint(0, min(most, 2)) for _ in axes] for _ in range(2))
         site.settle_value(1, (*one, *other))
     else:
