@@ -14,7 +14,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper, parser
 
 from graphopt.verify.float64 import Alter, NotComputable, Program, evaluate
-from graphopt.verify.float64_widen import Array, is_array, widen_array
+from graphopt.verify.float64_widen import is_array, widen_array
 from graphopt.verify.judge_bounds import Noise
 from graphopt.verify.judge_run import run
 
@@ -62,14 +62,16 @@ def feeds_of(case: Any) -> dict[str, Any]:
     random = np.random.default_rng(0)
     found: dict[str, Any] = {}
     for info, value in zip(case.model.graph.input, case.data_sets[0][0], strict=False):
-        array: Any = numpy_helper.to_array(value) if isinstance(value, TensorProto) else value
-        found[info.name] = moved(np.asarray(array), random) if type(array) is not list else array
+        found[info.name] = moved(numpy_helper.to_array(value) if isinstance(value, TensorProto) else value, random)
     return found
 
 
-def moved(array: Array, random: np.random.Generator) -> Array:
-    wide = widen_array(array)
-    return np.asarray(wide * (1 + 1e-3 * random.random(wide.shape))) if wide.dtype == np.float64 else array
+def moved(value: Any, random: np.random.Generator) -> Any:
+    """Floats, a bit off; anything else, sequences among it, as it is."""
+    array = value if is_array(value) else np.asarray(value) if np.isscalar(value) else None
+    if array is None or widen_array(array).dtype != np.float64:
+        return value
+    return np.asarray(widen_array(array) * (1 + 1e-3 * random.random(array.shape)))
 
 
 def trouble(case: Any) -> Iterator[str]:
