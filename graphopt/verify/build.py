@@ -196,7 +196,9 @@ class Builder:
         if isinstance(given, Fill):
             return given.array(known.shape, known.dtype)
         array = sample_array(random, known.dtype, known.shape, style)
-        if self.draft.style.get(leaf.name) == "nonzero" and self.styles is FINITE_STYLES:
+        # a division of integers by 0 ends the process, and not with an exception
+        may_be_zero = not known.dtype.is_integer and self.styles is not FINITE_STYLES
+        if self.draft.style.get(leaf.name) == "nonzero" and not may_be_zero:
             array = np.where(array == 0, np.ones_like(array), array)
         return array
 

@@ -54,6 +54,7 @@ class Draft:
         self.types = ElementTypes(rule, sketch)
         self.tensors = {n: Known(d) for n, d in self.types.draw(choices, avoid).items()}
         self.attributes: list[dict[str, Any]] = []
+        self.rule = rule
         self.dims: dict[str, Any] = {}
         self.style: dict[str, str] = {}
         self.pool: list[int] = []

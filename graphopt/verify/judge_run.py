@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import onnx
 from onnx.reference import ReferenceEvaluator
+from onnx.shape_inference import infer_shapes
 
 from graphopt.graph.session import new_session
 from graphopt.verify.judge_values import Array, flat
@@ -33,13 +34,49 @@ def run(model: onnx.ModelProto, feeds: Mapping[str, Array]) -> dict[str, Array]:
     """
     if any(array.dtype.name == "bfloat16" for array in feeds.values()):
         raise NoKernel("ONNX Runtime takes no bfloat16 from Python")
+    data = model.SerializeToString(deterministic=True)
+    if _divides_integers(data):
+        _refuse_division_by_zero(model, feeds)
     try:
-        session = _session(model.SerializeToString(deterministic=True))
+        session = _session(data)
         found: list[Any] = session.run(None, dict(feeds))
     except Exception as error:  # its exceptions share no base
         kind = NoKernel if any(mark in str(error) for mark in _NO_KERNEL) else Refused
         raise kind(" ".join(str(error).split())) from None
     return flat(dict(zip((o.name for o in model.graph.output), found, strict=True)))
+
+
+@lru_cache(maxsize=256)
+def _divides_integers(data: bytes) -> bool:
+    model = onnx.ModelProto.FromString(data)
+    divisions = [n for n in model.graph.node if n.op_type in ("Div", "Mod") and not n.domain]
+    if not divisions:
+        return False
+    types = {v.name: v.type.tensor_type.elem_type for v in infer_shapes(model).graph.value_info}
+    types |= {v.name: v.type.tensor_type.elem_type for v in model.graph.input}
+    types |= {t.name: t.data_type for t in model.graph.initializer}
+    return any(types.get(n.input[1], 0) not in _FLOATS for n in divisions)
+
+
+_FLOATS = (
+    onnx.TensorProto.FLOAT,
+    onnx.TensorProto.DOUBLE,
+    onnx.TensorProto.FLOAT16,
+    onnx.TensorProto.BFLOAT16,
+)
+
+
+def _refuse_division_by_zero(model: onnx.ModelProto, feeds: Mapping[str, Array]) -> None:
+    """Integers divided by 0, or the smallest by -1, end the process in ONNX Runtime, and not with an exception."""
+    with warnings.catch_warnings(), np.errstate(all="ignore", divide="raise", over="raise"):
+        warnings.simplefilter("ignore")
+        try:
+            evaluator: Any = ReferenceEvaluator(model)
+            evaluator.run(None, dict(feeds))
+        except FloatingPointError:
+            raise Refused("integers are divided by 0") from None
+        except Exception:
+            return  # ONNX Runtime tells better what is wrong
 
 
 @lru_cache(maxsize=32)

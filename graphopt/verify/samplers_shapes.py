@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from math import prod
+from typing import Any
 
 import numpy as np
 
@@ -37,7 +38,10 @@ def _new_shape(site: Site, shape: Dims, *, takes_zero: bool) -> Dims:
     random = site.random
     total = prod(shape)
     draw = random.random()
-    if draw < 0.2:
+    asked = _asked_shape(site, total) if draw < 0.9 else None
+    if asked is not None:
+        made = asked
+    elif draw < 0.2:
         made = list(shape)
     elif draw < 0.35:
         made = [total]
@@ -56,6 +60,36 @@ def _new_shape(site: Site, shape: Dims, *, takes_zero: bool) -> Dims:
             if made[index] == size and random.random() < 0.2:
                 made[index] = 0
     return tuple(made)
+
+
+def _asked_shape(site: Site, total: int) -> list[int] | None:
+    """Sizes with this product that fit what the rule asks of the output; None where it asks for nothing that fits."""
+    wanted = site.wanted_output()
+    if wanted is None:
+        return None
+    made: list[int | None] = []
+    for dim in wanted:
+        known: Any = site.draft.dims.get(dim.name) if dim.name is not None else None
+        if dim.kind == "rest":
+            made.extend(known if known is not None else ())
+        else:
+            made.append(dim.size if dim.kind == "size" else known)
+    stated = prod(d for d in made if d is not None)
+    open_places = made.count(None)
+    if not stated or total % stated or (not open_places and stated != total):
+        return None
+    rest = _parts(site, total // stated, open_places)
+    return [d if d is not None else rest.pop() for d in made]
+
+
+def _parts(site: Site, total: int, count: int) -> list[int]:
+    """So many sizes whose product is this."""
+    made: list[int] = []
+    for left in range(count, 0, -1):
+        divisors = [d for d in range(1, total + 1) if total % d == 0] or [total]
+        made.append(total if left == 1 else site.random.choice(divisors))
+        total //= made[-1] or 1
+    return made
 
 
 def _factors(site: Site, total: int) -> list[int]:

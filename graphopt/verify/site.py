@@ -11,7 +11,9 @@ import onnx
 from graphopt.graph.attributes import Attribute
 from graphopt.graph.dtypes import DType
 from graphopt.graph.tensor import Array
+from graphopt.lang import tree as t
 from graphopt.lang.literals import literal_value
+from graphopt.lang.names import walk
 from graphopt.verify.attribute_domains import sample_attribute
 from graphopt.verify.choices import Address, Impossible
 from graphopt.verify.element_types import DTYPE_ATTRIBUTES
@@ -55,6 +57,12 @@ class Site:
         """The value of an input that decides shapes, if it is settled."""
         known = self._known(index)
         return known.value if known is not None else None
+
+    def wanted_output(self) -> tuple[t.DimPattern, ...] | None:
+        """The dims that the rule asks of the first output, where another statement of it reads that with a type."""
+        name = self.node.outputs[0] if self.node.outputs else None
+        parts = (p for m in self.draft.rule.matches for p in walk(m.pattern) if isinstance(p, t.Variable))
+        return next((p.type.dims for p in parts if p.name == name and p.type is not None), None)
 
     def dtype(self, index: int) -> DType | None:
         known = self._known(index)

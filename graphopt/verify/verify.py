@@ -26,7 +26,7 @@ INSTANCES = 60
 AT_LEAST = 50
 """With fewer judged instances a rule counts as not exercised (or with fewer than were asked for)."""
 
-ATTEMPTS = 30
+ATTEMPTS = 60
 """Models to try for one instance, before a rule counts as one that cannot be exercised."""
 
 WITHOUT = 40
