@@ -37,7 +37,7 @@ AT_LEAST = 20
 OLDEST = 7
 """The oldest opset that ONNX Runtime takes."""
 
-ATTEMPTS = 80
+ATTEMPTS = 200
 """Models to try for one cut."""
 
 ROUNDING = 1e-9
