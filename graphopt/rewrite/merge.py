@@ -126,7 +126,7 @@ def _merge_weights(graph: Graph) -> int:
         seen: dict[_Key, list[Value]] = {}
         for value in list(inner.initializers):
             tensor = value.constant
-            if tensor is None or value.output_slots or not value.uses:
+            if tensor is None or value.output_slots or not value.uses or _is_trained(value):
                 continue
             alike = seen.setdefault(_beginning(tensor), [])
             first = next((v for v in alike if v.constant is not None and _same_data(v.constant, tensor)), None)
@@ -137,6 +137,12 @@ def _merge_weights(graph: Graph) -> int:
             inner.remove_initializer(value)
             merged += 1
     return merged
+
+
+def _is_trained(value: Value) -> bool:
+    """Whether a BatchNormalization in training reads it: ONNX Runtime then writes new statistics over the old ones, and
+    takes them for what else would be in the same place."""
+    return any(n.op_type == "BatchNormalization" and len(n.outputs) > 1 for n in value.uses)
 
 
 def _beginning(tensor: Tensor) -> _Key:

@@ -13,7 +13,11 @@ import pytest
 import graphopt
 from graphopt.errors import RecipeError
 from graphopt.passes.apply_rules import ApplyRules
+from graphopt.passes.convert_opset import ConvertOpset
+from graphopt.passes.eliminate_common_subexpressions import EliminateCommonSubexpressions
 from graphopt.passes.fold_constants import FoldConstants
+from graphopt.passes.inline_branches import InlineBranches
+from graphopt.passes.inline_functions import InlineFunctions
 from graphopt.passes.remove_dead_code import RemoveDeadCode
 from graphopt.pipeline.passes import PASSES, Context, Pass, PassResult, register
 from graphopt.pipeline.recipe import Recipe, parse_recipe, shipped_recipes
@@ -23,7 +27,16 @@ from tests.traps.compiling import operators
 
 def test_the_default_recipe() -> None:
     recipe = Recipe.load("default")
-    assert recipe.passes == (FoldConstants(), ApplyRules(("simplify",)), ApplyRules(("fold",)), RemoveDeadCode())
+    assert recipe.passes == (
+        InlineFunctions(),
+        FoldConstants(),
+        InlineBranches(),
+        EliminateCommonSubexpressions(),
+        ApplyRules(("simplify",)),
+        ApplyRules(("fold",)),
+        ApplyRules(("fuse",)),
+        RemoveDeadCode(),
+    )
     assert recipe.rounds == 8
     assert recipe.description
 
@@ -47,15 +60,40 @@ def test_a_recipe_of_ones_own(tmp_path: Path) -> None:
     assert recipe == Recipe("mine", "Rules alone.", (ApplyRules(("simplify",), ("identity_removal",)),), 2)
     source = save(SMALL, tmp_path / "source.onnx")
     result = graphopt.compile(source, tmp_path / "out", recipe=tmp_path / "mine.toml")
-    assert [(p.name, p.modified) for p in result.passes] == [("apply-rules", True), ("apply-rules", False)]
+    assert [(p.name, p.modified) for p in result.passes] == [("apply-rules", True)]  # they ran till the end
     assert operators(onnx.load(tmp_path / "out" / "model.onnx")) == ["Mul", "Relu"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Grow(Pass):
+    """Write one more letter behind a node, up to two."""
+
+    name: ClassVar[str] = "grow"
+
+    def apply(self, model: graphopt.Model, context: Context) -> PassResult:
+        metadata = next(iter(model.graph.nodes)).metadata
+        grown = metadata.get("grown", "")
+        if len(grown) < 2:
+            metadata["grown"] = f"{grown}x"
+        return PassResult(len(grown) < 2)
 
 
 def test_rounds_end_when_one_changes_nothing_or_when_they_are_used_up(tmp_path: Path) -> None:
     source = save(SMALL, tmp_path / "source.onnx")
-    for rounds, ran in ((1, 1), (2, 2), (9, 2)):
-        recipe = Recipe("r", "", (ApplyRules(("simplify",)),), rounds)
+    for rounds, ran in ((1, 1), (2, 2), (9, 3)):
+        recipe = Recipe("r", "", (Grow(),), rounds)
         assert len(graphopt.compile(source, tmp_path / "out", recipe=recipe).passes) == ran
+
+
+def test_a_pass_that_went_to_its_end_runs_again_only_after_a_change(tmp_path: Path) -> None:
+    source = save(SMALL, tmp_path / "source.onnx")
+    for passes, ran in (
+        ((RemoveDeadCode(), Grow()), ["remove-dead-code", "grow"] * 3),
+        ((Grow(), RemoveDeadCode()), ["grow", "remove-dead-code"] * 2 + ["grow"]),
+        ((RemoveDeadCode(),), ["remove-dead-code"]),
+    ):
+        result = graphopt.compile(source, tmp_path / "out", recipe=Recipe("r", "", passes, 9))
+        assert [p.name for p in result.passes] == ran
 
 
 PASS = '[[pass]]\nuse = "apply-rules"\n'
@@ -111,7 +149,8 @@ WRONG = {
     ),
     "a pass like none": (
         '[[pass]]\nuse = "x"',
-        "there is no pass 'x'\n  at: r.toml, pass 1\n  help: passes: apply-rules, fold-constants, remove-dead-code",
+        "there is no pass 'x'\n  at: r.toml, pass 1\n  help: passes: apply-rules, convert-opset, "
+        "eliminate-common-subexpressions, fold-constants, inline-branches, inline-functions, remove-dead-code",
     ),
     "an unknown option": (
         f'{PASS}phase = ["fold"]',

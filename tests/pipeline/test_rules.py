@@ -32,6 +32,7 @@ phase simplify
 rule abs_of_relu:
     "What Relu made is no less than zero."
     equal exact
+    priority 1
     match:
         a = Relu(x)
         y = Abs(a)

@@ -61,7 +61,7 @@ RESHAPES = {
         "float[6,2,2] y",
         "int64[2] s = {6, 4}, int64[3] t = {0, 2, -1}",
         "a = Reshape(x, s) y = Reshape(a, t)",
-        ["Reshape", "Reshape"],
+        ["Reshape"],  # to 6, 2, 2, written out
     ),
     "two zeros": (
         "float[2,3,4] x",
@@ -164,7 +164,7 @@ PAD_CONV = {
     "cutting": ("constant", "0,0,1,-1,0,0,1,-1", "0", "", ["Pad", "Conv"]),
     "cutting a channel, adding a sample": ("constant", "1,0,1,1,0,-1,1,1", "0", "", ["Pad", "Conv"]),
     "SAME_UPPER": ("constant", "0,0,1,1,0,0,1,1", "0", 'auto_pad = "SAME_UPPER",', ["Pad", "Conv"]),
-    "VALID": ("constant", "0,0,1,1,0,0,1,1", "0", 'auto_pad = "VALID",', ["Pad", "Conv"]),
+    "VALID": ("constant", "0,0,1,1,0,0,1,1", "0", 'auto_pad = "VALID",', ["Conv"]),
     "NOTSET": ("constant", "0,0,1,1,0,0,1,1", "0", 'auto_pad = "NOTSET",', ["Conv"]),
 }
 

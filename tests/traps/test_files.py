@@ -195,7 +195,7 @@ def test_weights_keep_their_form_in_the_file(tmp_path: Path) -> None:
     x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", 3]) for name in "xy")
     nodes = [
         helper.make_node("Mul", ["x", "typed"], ["a"], name="first"),
-        helper.make_node("Mul", ["a", "raw"], ["y"], name="second"),
+        helper.make_node("Add", ["a", "raw"], ["y"], name="second"),
     ]
     graph = helper.make_graph(nodes, "plain", [x], [y], [typed, raw])
     model = helper.make_model(graph, ir_version=8, opset_imports=[helper.make_opsetid("", 17)])
