@@ -58,6 +58,10 @@ class RewriteError(GraphoptError):
     """Rules that do not end, or a rule or pass that broke the graph."""
 
 
+class NothingChanged(RewriteError):
+    """A rule that fired, and left everything as it was."""
+
+
 class RuleProofError(GraphoptError):
     """A rule that is not proved."""
 

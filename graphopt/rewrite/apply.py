@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from onnx.shape_inference import InferenceError
 
-from graphopt.errors import RewriteError
+from graphopt.errors import NothingChanged, RewriteError
 from graphopt.graph.attributes import Attribute, Kind
 from graphopt.graph.dead import sweep
 from graphopt.graph.dtypes import DType
@@ -137,7 +137,7 @@ class _Draft:
         self._check_reads(plan)
         removed = list(self.state.nodes)
         if len(plan.nodes) == 1 and len(removed) == 1 and _is_same(self.nodes[plan.nodes[0]], removed[0]):
-            raise RewriteError(
+            raise NothingChanged(
                 f"the rule {self.rule.place} fired at {removed[0].label} and changed nothing",
                 help="add a condition that is false where there is nothing to do",
             )

@@ -169,6 +169,8 @@ class _Sketcher:
             return tuple(order)
 
         order = self.choices.draw(("operand order", path, count), sample)
+        if sorted(order) != list(range(count)):  # drawn for another form of the rule
+            order = range(count)
         return [inputs[i] for i in order]
 
     def _nest(

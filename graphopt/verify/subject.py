@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 from onnx import helper
 
-from graphopt.errors import GraphoptError, RewriteError
+from graphopt.errors import GraphoptError, NothingChanged, RewriteError
 from graphopt.graph.load import from_proto
 from graphopt.graph.model import Model
 from graphopt.graph.save import to_proto
@@ -66,12 +66,14 @@ class Subject:
 
     Attributes:
         rule: its tree, without `when`.
+        may_do_nothing: whether it had one, which may be what keeps it from what is there already.
         forms: one rule for each choice of operator generics.
         opsets: the opsets in which its operators are there, and that ONNX Runtime takes.
     """
 
     def __init__(self, rule: t.Rule) -> None:
         self.rule = replace(rule, when=())
+        self.may_do_nothing = bool(rule.when)
         self.forms = expand_operators(self.rule)
         self.opsets = _opsets(self.rule)
         self._compiled: dict[tuple[int, tuple[int, ...]], list[CompiledRule]] = {}
@@ -130,7 +132,9 @@ def _carried_out(rule: CompiledRule, state: State) -> Structure:
     return Structure(state.bindings)
 
 
-def rewrite(rule: t.Rule, model: onnx.ModelProto, loaded: Model | None = None) -> Rewritten:
+def rewrite(
+    rule: t.Rule, model: onnx.ModelProto, loaded: Model | None = None, *, may_do_nothing: bool = False
+) -> Rewritten:
     """Let the engine apply one rule to a model, the validator behind each firing. `loaded` is the same model as our
     graph, if it is there already; it is used up."""
     complaints: list[str] = []
@@ -151,6 +155,8 @@ def rewrite(rule: t.Rule, model: onnx.ModelProto, loaded: Model | None = None) -
         if complaints:
             return Rewritten(count, None, complaints[0])
         return Rewritten(count, to_proto(loaded))
+    except NothingChanged as error:
+        return Rewritten(0, model) if may_do_nothing else Rewritten(1, None, error.message)
     except GraphoptError as error:
         return Rewritten(1, None, error.message)
     except Exception as error:  # a rule that brings the engine down is as wrong as one that miscalculates

@@ -30,8 +30,9 @@ class Trial:
         comparisons: what came of every comparison.
     """
 
-    def __init__(self, rule: t.Rule) -> None:
+    def __init__(self, rule: t.Rule, *, may_do_nothing: bool = False) -> None:
         self.rule = rule
+        self._may_do_nothing = may_do_nothing
         self.contract = Contract(cast('Literal["exact", "real", "approx", "quant"]', rule.equal), rule.error)
         self.comparisons: Counter[str] = Counter()
 
@@ -40,7 +41,7 @@ class Trial:
     ) -> tuple[Result, Counterexample | None]:
         """Rewrite a model and compare on every set of inputs; a counterexample if the rule gets it wrong.
         `loaded` is the model as our graph, if it is there already; it is used up."""
-        rewritten = rewrite(self.rule, model, loaded)
+        rewritten = rewrite(self.rule, model, loaded, may_do_nothing=self._may_do_nothing)
         if not rewritten.firings:
             return "declined", None
         results: list[Result] = []

@@ -85,7 +85,7 @@ class _Verification:
             return self._verdict(
                 "not exercised", _Tally(), {}, (), "no opset that ONNX Runtime takes has its operators"
             )
-        trial = Trial(self.rule)
+        trial = Trial(self.rule, may_do_nothing=self.subject.may_do_nothing)
         search = Search(self.subject, [True] * len(self.rule.where), self.seed, avoid=self.avoid)
         tally = self._stream(search, trial, self.instances, surrounded=True)
         if tally.found is not None:
@@ -189,7 +189,7 @@ class _Verification:
         """What becomes of the rule without one condition, where it does not hold and the others do."""
         condition = self.rule.where[number]
         wanted = [i != number for i in range(len(self.rule.where))]
-        trial = Trial(self.subject.without(frozenset({number})))
+        trial = Trial(self.subject.without(frozenset({number})), may_do_nothing=self.subject.may_do_nothing)
         search = Search(self.subject, wanted, self.seed + number + 1, avoid=self.avoid)
         tally = self._stream(search, trial, WITHOUT, surrounded=False)
         text = _text(condition)
