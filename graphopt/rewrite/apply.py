@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from onnx.shape_inference import InferenceError
 
-from graphopt.errors import NothingChanged, RewriteError
+from graphopt.errors import NothingChanged
 from graphopt.graph.attributes import Attribute, Kind
 from graphopt.graph.dead import sweep
 from graphopt.graph.dtypes import DType
