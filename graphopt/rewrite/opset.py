@@ -31,9 +31,10 @@ def convert_opset(model: Model, opset: int) -> bool:
         try:
             made = version_converter.convert_version(proto, opset)
         except (RuntimeError, ValueError, TypeError) as error:
-            reason = str(error).strip().splitlines()
+            lines = str(error).strip().splitlines() or [type(error).__name__]
+            reason = lines[-1].rpartition("Assertion `false` failed: ")[2]  # the place in onnx's sources tells nothing
             raise RewriteError(
-                f"onnx cannot convert the model from opset {model.opset} to {opset}: {reason[-1] if reason else ''}",
+                f"onnx cannot convert the model from opset {model.opset} to {opset}: {reason}",
                 help="export the model at that opset, or keep the one that it has",
             ) from None
         made.metadata_props.extend(p for p in proto.metadata_props if p.key not in {m.key for m in made.metadata_props})

@@ -13,7 +13,6 @@ import pytest
 import graphopt
 from graphopt.errors import RecipeError
 from graphopt.passes.apply_rules import ApplyRules
-from graphopt.passes.convert_opset import ConvertOpset
 from graphopt.passes.eliminate_common_subexpressions import EliminateCommonSubexpressions
 from graphopt.passes.fold_constants import FoldConstants
 from graphopt.passes.inline_branches import InlineBranches

@@ -11,10 +11,10 @@ import pytest
 from graphopt.graph.load import from_proto
 from graphopt.graph.save import to_proto
 from graphopt.graph.validate import validate
+from graphopt.passes.apply_rules import ApplyRules
 from graphopt.rewrite.engine import Engine
 from graphopt.rewrite.journal import Journal
 from graphopt.rewrite.library import load_rules
-from graphopt.passes.apply_rules import ApplyRules
 from tests.traps.compiling import REAL, assert_same_outputs, compiled, made_feeds, operators, parsed
 
 HEAD = '<ir_version: 8, opset_import: ["" : 17]>'
