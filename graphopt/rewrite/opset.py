@@ -6,8 +6,12 @@ import onnx
 
 from graphopt.errors import RewriteError
 from graphopt.graph.adopt import fits, transform
+from graphopt.graph.attributes import Attribute
 from graphopt.graph.model import Model
 from graphopt.graph.schemas import NEWEST_OPSET
+
+COORDINATES = 11
+"""The opset from which on Resize says how it computes coordinates."""
 
 
 def convert_opset(model: Model, opset: int) -> bool:
@@ -40,5 +44,16 @@ def convert_opset(model: Model, opset: int) -> bool:
         made.metadata_props.extend(p for p in proto.metadata_props if p.key not in {m.key for m in made.metadata_props})
         return made
 
+    before = model.opset
     transform(model, convert)
+    if before < COORDINATES <= opset:
+        _say_coordinates(model)
     return True
+
+
+def _say_coordinates(model: Model) -> None:
+    """Write down how Resize computed coordinates when it had no choice: onnx leaves that to the new defaults."""
+    for node in model.all_nodes():
+        if node.op_type == "Resize" and not node.domain:
+            for name, value in (("coordinate_transformation_mode", "asymmetric"), ("nearest_mode", "floor")):
+                node.attributes.setdefault(name, Attribute.of(name, value))
