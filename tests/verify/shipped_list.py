@@ -1,4 +1,4 @@
-"""Writes graphopt/verify/shipped.json: what a thorough verification says of every rule that ships.
+"""Writes graphopt/verify/shipped.json: what verification says of every rule that ships.
 
 python -m tests.verify.shipped_list
 """
@@ -10,23 +10,30 @@ import os
 from pathlib import Path
 
 import graphopt.verify
+from graphopt.caches import cache_root
 from graphopt.rewrite.library import shipped_files
 from graphopt.verify.content import rule_digest
-from graphopt.verify.kept import Settings
+from graphopt.verify.kept import KeptVerdicts, Settings
 from graphopt.verify.pool import verify_rules
 from graphopt.verify.proof_state import LIST
+from graphopt.verify.verify import INSTANCES
 
 PATH = Path(graphopt.verify.__file__).parent / LIST
-INSTANCES = 200
 
 
 def main() -> None:
     rules = [rule for file in shipped_files() for rule in file.rules]
     settings = Settings(INSTANCES, 0, conditions=True)
-    verdicts = {rule.name: verdict for rule, verdict in verify_rules(rules, settings, jobs=os.cpu_count() or 1)}
-    wrong = [name for name, verdict in verdicts.items() if not verdict.is_complete]
+    kept = KeptVerdicts(cache_root())
+    verdicts = {rule.name: kept.find(rule, settings) for rule in rules}
+    pending = [rule for rule in rules if verdicts[rule.name] is None]
+    for rule, verdict in verify_rules(pending, settings, jobs=os.cpu_count() or 1):
+        kept.put(rule, settings, verdict)
+        verdicts[rule.name] = verdict
+    wrong = [name for name, verdict in verdicts.items() if verdict is None or not verdict.is_complete]
     assert not wrong, wrong
-    entries = [{"rule": r.name, "digest": rule_digest(r), "verdict": verdicts[r.name].kind} for r in rules]
+    kinds = {name: verdict.kind for name, verdict in verdicts.items() if verdict is not None}
+    entries = [{"rule": r.name, "digest": rule_digest(r), "verdict": kinds[r.name]} for r in rules]
     text = ",\n".join(json.dumps(entry) for entry in sorted(entries, key=lambda e: e["rule"]))
     PATH.write_text(f'{{"rules": [\n{text}\n]}}\n', encoding="utf-8")
 
