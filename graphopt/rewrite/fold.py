@@ -151,11 +151,11 @@ def _choose(constant: dict[Node, int], budget: int) -> tuple[list[Node], dict[No
     chosen: list[Node] = []
     too_large: dict[Node, int] = {}
     position = {n: i for i, n in enumerate(constant)}
-    pending = sorted(frontier, key=lambda n: (constant[n] - _freed(n, constant), position[n]))
+    pending = sorted(frontier, key=lambda n: (constant[n] * _parts(n) - _freed(n, constant), position[n]))
     while pending:
         later: list[Node] = []
         for node in pending:
-            growth = constant[node] - _freed(node, constant)
+            growth = constant[node] * _parts(node) - _freed(node, constant)
             if growth <= max(budget, 0):
                 budget -= growth
                 chosen.append(node)
@@ -165,6 +165,19 @@ def _choose(constant: dict[Node, int], budget: int) -> tuple[list[Node], dict[No
         frontier.update(later)
         pending = list(dict.fromkeys(later))
     return chosen, too_large
+
+
+PARTED = 4096
+"""Bytes of a weight from which on it matters how many nodes read it."""
+
+
+def _parts(node: Node) -> int:
+    """How many weights may become of a node's output: rules give each reader of a weight its own, such as a Conv that
+    takes in its BatchNormalization."""
+    outputs = [v for v in node.outputs if v is not None]
+    if all((_value_bytes(v) or 0) < PARTED for v in outputs):
+        return 1
+    return max((len(v.uses) for v in outputs), default=1) or 1
 
 
 def _is_read_outside(node: Node, constant: dict[Node, int]) -> bool:
