@@ -57,7 +57,8 @@ def find_errors(files: Iterable[t.RuleFile], targets: Sequence[TargetFacts] = ()
         _check_rule(rule, targets, found)
         if len(found.found) == before:
             sound.append(rule)
-    check_together(sound, found)
+    shipped = {id(rule) for file in files if file.is_shipped for rule in file.rules}
+    check_together(sound, found, shipped)
     return found.found
 
 

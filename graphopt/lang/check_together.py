@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from graphopt.lang import tree as t
 from graphopt.lang.check_termination import emitted_operators, heads
@@ -14,13 +14,14 @@ from graphopt.lang.overlap import LeftSide, covers, may_overlap, options_of
 from graphopt.lang.versions import opset_bounds
 
 
-def check_together(rules: Sequence[t.Rule], found: Diagnostics) -> None:
-    """Everything that takes two rules of one phase to go wrong."""
+def check_together(rules: Sequence[t.Rule], found: Diagnostics, shipped: Collection[int] = ()) -> None:
+    """Everything that takes two rules of one phase to go wrong. `shipped` are the ids of those that come with
+    graphopt: rules of others go before them where neither priority nor size tells, and may hide them."""
     phases: dict[str, list[t.Rule]] = {}
     for rule in rules:
         phases.setdefault(rule.phase, []).append(rule)
     for members in phases.values():
-        _check_order(members, found)
+        _check_order(members, found, shipped)
         _check_cycles(members, found)
 
 
@@ -32,14 +33,17 @@ def _share_opsets(first: t.Rule, second: t.Rule) -> bool:
 # --- which of two is tried first ---
 
 
-def _check_order(rules: list[t.Rule], found: Diagnostics) -> None:
-    """Rules in the order in which the engine tries them: priority, then size, then the order of the files."""
-    turns = {id(rule): (-rule.priority, -pattern_size(rule)) for rule in rules}
+def _check_order(rules: list[t.Rule], found: Diagnostics, shipped: Collection[int]) -> None:
+    """Rules in the order in which the engine tries them: priority, then size, then whose they are, then the order of
+    the files."""
+    turns = {id(rule): (-rule.priority, -pattern_size(rule), id(rule) in shipped) for rule in rules}
     by_root: dict[str, list[LeftSide]] = {}
     for rule in sorted(rules, key=lambda rule: turns[id(rule)]):
         side = LeftSide(rule)
         earlier = {id(s): s for operator in side.operators for s in by_root.get(operator, ())}
         for other in earlier.values():
+            if id(rule) in shipped and id(other.rule) not in shipped:
+                continue
             at_once = turns[id(other.rule)] == turns[id(rule)]
             if _share_opsets(rule, other.rule) and _conflict(other, side, found, at_once=at_once):
                 break

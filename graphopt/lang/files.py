@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
@@ -28,13 +29,15 @@ class RuleFiles:
         self._errors: list[Diagnostic] = []
         self._seen: dict[Path, t.RuleFile] = {}
 
-    def add_package(self, folder: Traversable, prefix: str = "") -> None:
-        """All files of a package's folder and those below it; what they use is among them."""
+    def add_package(self, folder: Traversable, prefix: str = "", *, shipped: bool = False) -> None:
+        """All files of a package's folder and those below it; what they use is among them. `shipped`: they come with
+        graphopt."""
         for item in sorted(folder.iterdir(), key=lambda i: i.name):
             if item.is_dir():
-                self.add_package(item, f"{prefix}{item.name}/")
+                self.add_package(item, f"{prefix}{item.name}/", shipped=shipped)
             elif item.name.endswith(SUFFIX):
-                file = self._read(item.read_text(encoding="utf-8"), f"{prefix}{item.name}")
+                read = self._read(item.read_text(encoding="utf-8"), f"{prefix}{item.name}")
+                file = replace(read, is_shipped=shipped)
                 self.files.append(file)
                 if isinstance(item, Path):
                     self._seen[item.resolve()] = file
@@ -68,7 +71,9 @@ class RuleFiles:
 
     @property
     def rules(self) -> list[t.Rule]:
-        return [rule for file in self.files for rule in file.rules]
+        """All rules, those of others before those that come with graphopt: the order in which they are tried, where
+        neither priority nor size tells."""
+        return [rule for file in sorted(self.files, key=lambda f: f.is_shipped) for rule in file.rules]
 
     def _add_file(self, path: Path, folder: Path) -> None:
         file = self._read(read_text(path), self._name(path))

@@ -383,7 +383,8 @@ Statement = Line | Use | Rule | Axes | Prune
 
 @dataclass(frozen=True)
 class RuleFile:
-    """One file: its statements in order, and the same by kind."""
+    """One file: its statements in order, and the same by kind. `is_shipped`: it comes with graphopt, so that rules
+    of others go before its rules where nothing else tells."""
 
     source: Source
     uses: tuple[Use, ...] = ()
@@ -391,3 +392,4 @@ class RuleFile:
     axes: tuple[Axes, ...] = ()
     prunes: tuple[Prune, ...] = ()
     statements: tuple[Statement, ...] = ()
+    is_shipped: bool = False

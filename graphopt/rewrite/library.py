@@ -70,7 +70,7 @@ def installed_files() -> RuleFiles:
     from graphopt.lang.files import RuleFiles
 
     files = RuleFiles()
-    files.add_package(resources.files("graphopt.rules"))
+    files.add_package(resources.files("graphopt.rules"), shipped=True)
     for entry in sorted(entry_points(group=ENTRY_POINTS), key=lambda e: e.name):
         try:
             folder = resources.files(entry.value)
@@ -90,7 +90,7 @@ def shipped_files() -> list[tree.RuleFile]:
     from graphopt.lang.files import RuleFiles
 
     files = RuleFiles()
-    files.add_package(resources.files("graphopt.rules"))
+    files.add_package(resources.files("graphopt.rules"), shipped=True)
     return files.files
 
 
