@@ -30,10 +30,10 @@ def test_the_default_recipe() -> None:
         InlineFunctions(),
         FoldConstants(),
         InlineBranches(),
-        EliminateCommonSubexpressions(),
         ApplyRules(("simplify",)),
         ApplyRules(("fold",)),
         ApplyRules(("fuse",)),
+        EliminateCommonSubexpressions(),
         RemoveDeadCode(),
     )
     assert recipe.rounds == 8
