@@ -30,25 +30,53 @@ def merge_equal(model: Model) -> tuple[int, int]:
     """
     model.sort()
     weights = _merge_weights(model.graph)
-    nodes = _merge_nodes(model.graph, model, {})
+    nodes = _merge_nodes(model.graph, model, _Seen({}, {}))
     return nodes, weights
 
 
 # --- nodes ---
 
 
-def _merge_nodes(graph: Graph, model: Model, outer: dict[_Key, Node]) -> int:
-    seen = dict(outer)
+class _Seen:
+    """The nodes so far. Few nodes have an equal one, so that only those are described in full that look alike."""
+
+    def __init__(self, keyed: dict[_Key, Node], glances: dict[_Key, Node | None]) -> None:
+        self._keyed = dict(keyed)
+        self._glances = dict(glances)
+
+    def inner(self) -> _Seen:
+        """For a body, which sees these and whose own nobody else sees."""
+        return _Seen(self._keyed, self._glances)
+
+    def equal(self, node: Node, model: Model) -> Node | None:
+        """An earlier node that computes the same, if there is one."""
+        glance = _glance(node)
+        alike = self._glances.setdefault(glance, node)
+        if alike is node:
+            return None
+        if alike is not None:
+            self._glances[glance] = None
+            if alike.graph is not None:
+                self._keyed.setdefault(_node_key(alike, model), alike)
+        first = self._keyed.setdefault(_node_key(node, model), node)
+        return first if first is not node else None
+
+
+def _glance(node: Node) -> _Key:
+    """What equal nodes have in common and is quickly seen: the operator, and what it reads apart from constants."""
+    return (node.op_type, node.domain, frozenset(v for v in node.inputs if v is not None and v.constant is None))
+
+
+def _merge_nodes(graph: Graph, model: Model, seen: _Seen) -> int:
     merged = 0
     for node in list(graph.nodes):
         if node.has_bodies:
-            merged += sum(_merge_nodes(body, model, seen) for body in node.bodies)
+            merged += sum(_merge_nodes(body, model, seen.inner()) for body in node.bodies)
             continue
         if node.domain not in STANDARD_DOMAINS or not is_pure(node.op_type, node.domain) or _draws(node):
             continue
-        key = _node_key(node, model)
-        first = seen.setdefault(key, node)
-        if first is not node and _stands_for(first, node):
+        first = seen.equal(node, model)
+        if first is not None and _stands_for(first, node):
             merged += 1
     return merged
 
