@@ -2,9 +2,10 @@
 
     python benchmarks/architectures.py FOLDER [--only NAME]...
 
-Every architecture is exported four ways: by the TorchScript exporter and by the dynamo exporter, each with and without
-the exporter's own optimization, the batch dynamic. Weights are random but not degenerate: convolutions and matrices by
-Kaiming's rule, and the statistics of BatchNormalization drawn at random, so that folding them changes every number.
+Needs torch and transformers. Every architecture is exported four ways: by the TorchScript exporter and by the dynamo
+exporter, each with and without the exporter's own optimization, the batch dynamic. Weights are random but not
+degenerate: convolutions and matrices by Kaiming's rule, and the statistics of BatchNormalization drawn at random, so
+that folding them changes every number.
 """
 
 # transformers is not among the project's own dependencies, and torch's stubs are partial

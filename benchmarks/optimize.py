@@ -25,6 +25,7 @@ import numpy as np
 import onnx
 from measure import Usage, load_line, run
 
+from graphopt.graph.bodies import nodes_below
 from graphopt.graph.load import read_proto
 from graphopt.graph.session import new_session
 
@@ -118,18 +119,10 @@ def _outcome(path: Path, original: onnx.ModelProto, made: Path, usage: Usage) ->
     return Outcome(_nodes(model), size, parity, usage, failure)
 
 
-def _graphs(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
-    for node in graph.node:
-        yield node
-        for attribute in node.attribute:
-            for body in (*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs):
-                yield from _graphs(body)
-
-
 def _all_nodes(model: onnx.ModelProto) -> Iterator[onnx.NodeProto]:
-    yield from _graphs(model.graph)
+    yield from nodes_below(model.graph.node)
     for function in model.functions:
-        yield from function.node
+        yield from nodes_below(function.node)
 
 
 def _nodes(model: onnx.ModelProto) -> int:

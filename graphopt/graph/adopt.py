@@ -17,8 +17,7 @@ LIMIT = 1 << 30
 
 def fits(model: Model) -> bool:
     """Whether a model is small enough for onnx's own tools."""
-    weights = (v.initializer for g in model.all_graphs() for v in g.initializers)
-    return sum(t.nbytes for t in weights if t is not None) <= LIMIT
+    return model.weight_bytes() <= LIMIT
 
 
 def transform(model: Model, tool: Callable[[onnx.ModelProto], onnx.ModelProto]) -> None:

@@ -45,6 +45,11 @@ class Model:
     def all_graphs(self) -> Iterator[Graph]:
         return self.graph.all_graphs()
 
+    def weight_bytes(self) -> int:
+        """Bytes of all initializers, those of bodies included."""
+        weights = (v.initializer for g in self.all_graphs() for v in g.initializers)
+        return sum(t.nbytes for t in weights if t is not None)
+
     def files(self) -> set[Path]:
         """The files that it lies in: its own, and those of weights beside it."""
         found = {self.source} if self.source is not None else set[Path]()

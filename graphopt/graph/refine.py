@@ -26,7 +26,7 @@ def refine_from(values: Iterable[Value], model: Model) -> None:
 def _refine(pending: deque[Node], model: Model) -> None:
     while pending:
         node = pending.popleft()
-        before = [(v, _sizes(v.shape)) for v in node.outputs if v is not None and not _is_settled(v)]
+        before = [(v, _sizes(v.shape)) for v in node.outputs if v is not None and not is_settled(v)]
         if before and _infer(node, model):
             pending.extend(user for v, sizes in before if _sizes(v.shape) != sizes for user in v.uses)
 
@@ -39,7 +39,8 @@ def _infer(node: Node, model: Model) -> bool:
     return True
 
 
-def _is_settled(value: Value) -> bool:
+def is_settled(value: Value) -> bool:
+    """Whether all sizes of a value are known."""
     return value.shape is not None and all(isinstance(d, int) for d in value.shape)
 
 

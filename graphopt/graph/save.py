@@ -43,7 +43,7 @@ def save(model: Model, path: Path) -> None:
 def needs_external(model: Model) -> bool:
     if model.external:
         return True
-    total = sum(v.initializer.nbytes for g in model.all_graphs() for v in g.initializers if v.initializer is not None)
+    total = model.weight_bytes()
     return total > PROTOBUF_LIMIT
 
 

@@ -49,7 +49,7 @@ def fold_graph(model: Model, allowance: int) -> tuple[int, list[tuple[str, int]]
         settle_shapes(model)
         settled = _settle_sizes(model)
         constant = _constant_nodes(model, refused, max(EVALUATION_LIMIT, allowance))
-        budget = allowance - _weight_bytes(model)
+        budget = allowance - model.weight_bytes()
         chosen, too_large = _choose(constant, budget)
         if not chosen and not settled:
             break
@@ -63,11 +63,6 @@ def fold_graph(model: Model, allowance: int) -> tuple[int, list[tuple[str, int]]
 
 def _computing(model: Model) -> int:
     return sum(1 for n in model.all_nodes() if n.op_type != "Constant" or n.domain)
-
-
-def _weight_bytes(model: Model) -> int:
-    weights = (v.initializer for g in model.all_graphs() for v in g.initializers)
-    return sum(t.nbytes for t in weights if t is not None)
 
 
 # --- shapes ---

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-
 import onnx
 
 from graphopt.graph.adopt import fits, transform
+from graphopt.graph.bodies import nodes_below
 from graphopt.graph.model import Model
 from graphopt.graph.schemas import standard_domain
 
@@ -36,18 +35,9 @@ def _with_defaults(proto: onnx.ModelProto) -> onnx.ModelProto:
     """Write into every call the attributes that it leaves to the function's defaults, which onnx's inliner forgets."""
     functions = {(standard_domain(f.domain), f.name, f.overload): f for f in proto.functions}
     for nodes in (proto.graph.node, *(f.node for f in proto.functions)):
-        for node in _all_nodes(nodes):
+        for node in nodes_below(nodes):
             called = functions.get((standard_domain(node.domain), node.op_type, node.overload))
             if called is not None:
                 said = {a.name for a in node.attribute}
                 node.attribute.extend(a for a in called.attribute_proto if a.name not in said)
     return proto
-
-
-def _all_nodes(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.NodeProto]:
-    """Nodes, and those of their bodies."""
-    for node in nodes:
-        yield node
-        for attribute in node.attribute:
-            for body in (attribute.g, *attribute.graphs):
-                yield from _all_nodes(body.node)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 
 from graphopt.graph.graph import Graph, Node, Value
 from graphopt.graph.model import Model
@@ -11,10 +11,10 @@ from graphopt.graph.model import Model
 def inline_decided(model: Model) -> int:
     """Replace every If whose condition is constant by the branch that it takes; returns how many there were."""
     inlined = 0
-    pending = [n for n in model.all_nodes() if _taken(n) is not None]
+    pending = deque(n for n in model.all_nodes() if _taken(n) is not None)
     bearers = _bearers(model) if pending else Counter[str]()
     while pending:
-        node = pending.pop(0)
+        node = pending.popleft()
         body = _taken(node)
         if node.graph is None or body is None:
             continue  # it was in a branch that is not taken

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from graphopt.graph.dead import sweep
@@ -30,7 +31,7 @@ def merge_equal(model: Model) -> tuple[int, int]:
     """
     model.sort()
     weights = _merge_weights(model.graph)
-    nodes = _merge_nodes(model.graph, model, _Seen({}, {}))
+    nodes = _merge_nodes(model.graph, model, _Seen())
     return nodes, weights
 
 
@@ -38,28 +39,41 @@ def merge_equal(model: Model) -> tuple[int, int]:
 
 
 class _Seen:
-    """The nodes so far. Few nodes have an equal one, so that only those are described in full that look alike."""
+    """The nodes so far, and those that a graph around saw before. Few nodes have an equal one, so that only those are
+    described in full that look alike."""
 
-    def __init__(self, keyed: dict[_Key, Node], glances: dict[_Key, Node | None]) -> None:
-        self._keyed = dict(keyed)
-        self._glances = dict(glances)
-
-    def inner(self) -> _Seen:
-        """For a body, which sees these and whose own nobody else sees."""
-        return _Seen(self._keyed, self._glances)
+    def __init__(self, outer: _Seen | None = None) -> None:
+        self._outer = outer
+        self._keyed: dict[_Key, Node] = {}
+        self._glances: dict[_Key, list[Node]] = {}
 
     def equal(self, node: Node, model: Model) -> Node | None:
-        """An earlier node that computes the same, if there is one."""
+        """An earlier node that computes the same, if there is one; else this one is one of them from now on."""
         glance = _glance(node)
-        alike = self._glances.setdefault(glance, node)
-        if alike is node:
+        scopes = list(self._scopes())
+        if not any(glance in scope._glances for scope in scopes):
+            self._glances[glance] = [node]
             return None
-        if alike is not None:
-            self._glances[glance] = None
+        key = _node_key(node, model)
+        first = next((f for scope in scopes if (f := scope._found(glance, key, model)) is not None), None)
+        if first is None:
+            self._keyed[key] = node
+            self._glances.setdefault(glance, [])
+        return first
+
+    def _scopes(self) -> Iterator[_Seen]:
+        scope: _Seen | None = self
+        while scope is not None:
+            yield scope
+            scope = scope._outer
+
+    def _found(self, glance: _Key, key: _Key, model: Model) -> Node | None:
+        pending = self._glances.get(glance, [])
+        while pending:
+            alike = pending.pop()
             if alike.graph is not None:
                 self._keyed.setdefault(_node_key(alike, model), alike)
-        first = self._keyed.setdefault(_node_key(node, model), node)
-        return first if first is not node else None
+        return self._keyed.get(key)
 
 
 def _glance(node: Node) -> _Key:
@@ -71,7 +85,7 @@ def _merge_nodes(graph: Graph, model: Model, seen: _Seen) -> int:
     merged = 0
     for node in list(graph.nodes):
         if node.has_bodies:
-            merged += sum(_merge_nodes(body, model, seen.inner()) for body in node.bodies)
+            merged += sum(_merge_nodes(body, model, _Seen(seen)) for body in node.bodies)
             continue
         if node.domain not in STANDARD_DOMAINS or not is_pure(node.op_type, node.domain) or _draws(node):
             continue

@@ -11,7 +11,7 @@ from graphopt.graph.dtypes import DType
 from graphopt.graph.graph import Node, Value
 from graphopt.graph.interface import Dim, Shape
 from graphopt.graph.model import Model
-from graphopt.graph.refine import refine_from
+from graphopt.graph.refine import is_settled, refine_from
 from graphopt.graph.tensor import Tensor
 
 
@@ -21,7 +21,7 @@ def settle_shapes(model: Model) -> None:
     for node in model.all_nodes():
         find = _SHAPED.get(node.op_type) if not node.domain else None
         output = node.output() if find is not None else None
-        if find is None or output is None or _is_settled(output.shape):
+        if find is None or output is None or is_settled(output):
             continue
         shape = find(node)
         if shape is not None and _sharpen(output, shape):
@@ -52,10 +52,6 @@ def _sharpen(value: Value, shape: Shape) -> bool:
         return False
     value.shape = merged
     return True
-
-
-def _is_settled(shape: Shape | None) -> bool:
-    return shape is not None and all(isinstance(d, int) for d in shape)
 
 
 # --- operators whose output shape is data ---

