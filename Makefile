@@ -6,8 +6,6 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
-# Exports differ from one torch to the next, so the tests name theirs. An index that has CPU builds is preferred by pip.
-TORCH  := torch==2.13.0
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -58,10 +56,10 @@ $(VENV)/python.stamp:
 	$(PYTHON) -m venv --clear $(VENV)
 	@touch $@
 
-$(VENV)/demo.stamp: $(VENV)/python.stamp pyproject.toml
-	$(BIN)/python -m pip install -e '.[tensorrt-rtx]' pillow
+$(VENV)/demo.stamp: $(VENV)/python.stamp pyproject.toml tests/constraints.txt
+	$(BIN)/python -m pip install -c tests/constraints.txt -e '.[tensorrt-rtx]' pillow
 	@touch $@
 
-$(VENV)/dev.stamp: $(VENV)/python.stamp pyproject.toml
-	$(BIN)/python -m pip install -e '.[dev,tensorrt-rtx,torch]' '$(TORCH)'
+$(VENV)/dev.stamp: $(VENV)/python.stamp pyproject.toml tests/constraints.txt
+	$(BIN)/python -m pip install -c tests/constraints.txt -e '.[dev,tensorrt-rtx,torch]'
 	@touch $@

@@ -13,8 +13,13 @@ from graphopt.errors import EXIT_INTERRUPTED
 def main() -> None:
     """Entry point of the `graphopt` command; ends the process with a documented exit code."""
     _replace_missing_streams()
-    code = run(sys.argv[1:])
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # all is said: Ctrl-C while Python ends would only add a traceback
+    code = EXIT_INTERRUPTED
+    try:
+        code = run(sys.argv[1:])
+    except KeyboardInterrupt:
+        pass  # once more, while `run` was answering the first or had just given the signals back
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # all is said: while Python ends it would only add a traceback
     sys.exit(code)
 
 

@@ -59,6 +59,21 @@ class Erf(OpRun):
         return (np.vectorize(math.erf, otypes=[np.float64])(x),)
 
 
+class HardSwish(OpRun):
+    """The evaluator's own goes by the standard's definition as a function, in which 1/6 is a float32."""
+
+    def _run(self, x: Array) -> tuple[Array, ...]:
+        return (x * np.clip(x + 3, 0, 6) / 6,)
+
+
+class Clip(OpRun):
+    """A bound of one element may have a shape, which runtimes overlook and the evaluator's own broadcasts by."""
+
+    def _run(self, x: Array, min: Array | float | None = None, max: Array | float | None = None) -> tuple[Array, ...]:
+        low, high = (None if bound is None else np.reshape(bound, ()) for bound in (min, max))
+        return (x if low is None and high is None else np.asarray(np.clip(x, low, high)),)
+
+
 class _AlongAxis(OpRun):
     """Before opset 13 the axis and all behind it are one axis, which the evaluator knows nothing of."""
 
@@ -154,6 +169,8 @@ def _opset(operator: OpRun) -> int:
 
 REPLACED: tuple[type[OpRun], ...] = (
     Erf,
+    Clip,
+    HardSwish,
     Softmax,
     LogSoftmax,
     Hardmax,

@@ -22,6 +22,11 @@ from graphopt.verify.moves import MOST_MOVES, Move, Places, merged
 DEPTH = 8
 
 
+def _is_open(target: Any) -> bool:
+    """Whether a value is one that nothing can be set to."""
+    return isinstance(target, (Failed, Symbol)) or target is UNKNOWN
+
+
 class Solver:
     """Solves conditions of one rule at one instance."""
 
@@ -144,7 +149,7 @@ class Solver:
 
     def reach(self, expression: t.Expression, target: Any, depth: int = 0) -> Iterator[Move]:
         """Changes that may make an expression this value."""
-        if depth > DEPTH or isinstance(target, (Failed, Symbol)) or target is UNKNOWN:
+        if depth > DEPTH or any(_is_open(part) for part in (target, *(target if is_list(target) else ()))):
             return
         handler = _HANDLERS.get(type(expression))
         if handler is not None:
