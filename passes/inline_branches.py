@@ -10,7 +10,11 @@ from graphopt import Context, Model, Pass, PassResult, inline_decided
 
 @dataclass(frozen=True)
 class InlineBranches(Pass):
-    """Put the branch that an If always takes in its place, where the condition is constant.
+    """Put the branch that an If always takes in its place.
+
+    1. The condition is constant.
+    2. What reads the result, such as an LSTM, takes tensors of one rank alone, and one branch alone can give that rank.
+       With the other one the model has no result.
 
     Contract: exact. An If that makes an output of the graph keeps that output's name.
     """

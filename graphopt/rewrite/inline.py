@@ -6,29 +6,58 @@ from collections import Counter, deque
 
 from graphopt.graph.graph import Graph, Node, Value
 from graphopt.graph.model import Model
+from graphopt.graph.refine import refine_from
+from graphopt.rewrite.ranks import demanded_rank, possible_ranks
 
 
 def inline_decided(model: Model) -> int:
-    """Replace every If whose condition is constant by the branch that it takes; returns how many there were."""
+    """Replace every If that always takes the same branch by that branch; returns how many there were.
+
+    That is so where the condition is constant, and where a reader takes only what one of the branches gives."""
     inlined = 0
-    pending = deque(n for n in model.all_nodes() if _taken(n) is not None)
-    bearers = _bearers(model) if pending else Counter[str]()
+    while True:
+        pending = deque(n for n in model.all_nodes() if _taken(n) is not None)
+        if not pending:
+            return inlined
+        inlined += _inline_all(pending, model)
+        model.sort()
+
+
+def _inline_all(pending: deque[Node], model: Model) -> int:
+    inlined = 0
+    bearers = _bearers(model)
     while pending:
         node = pending.popleft()
         body = _taken(node)
-        if node.graph is None or body is None:
+        if body is None:
             continue  # it was in a branch that is not taken
         _tell_apart(body, bearers)
         _inline(node, body)
         inlined += 1
-    if inlined:
-        model.sort()
     return inlined
 
 
 def _taken(node: Node) -> Graph | None:
     if node.op_type != "If" or node.domain or node.graph is None:
         return None
+    return _by_condition(node) or _by_rank(node)
+
+
+def _by_rank(node: Node) -> Graph | None:
+    """The one branch whose outputs have the ranks that their readers take."""
+    assert node.graph is not None
+    for index, output in enumerate(node.outputs):
+        rank = demanded_rank(output, node.graph) if output is not None else None
+        if rank is None:
+            continue
+        found = {body: possible_ranks(body.outputs[index]) for body in node.bodies}
+        left = [body for body, ranks in found.items() if ranks is None or rank in ranks]
+        if len(left) == 1:
+            return left[0]
+    return None
+
+
+def _by_condition(node: Node) -> Graph | None:
     condition = node.inputs[0]
     if condition is None or condition.constant is None or condition.constant.size != 1:
         return None
@@ -77,6 +106,7 @@ def _inline(node: Node, body: Graph) -> None:
     for outer, result in zip(outputs, results, strict=True):
         if outer is not None and outer.is_used:
             _hand_on(graph, outer, result, order)
+    refine_from(results, graph.model)
 
 
 def _hand_on(graph: Graph, outer: Value, result: Value, order: int) -> None:

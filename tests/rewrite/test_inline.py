@@ -199,3 +199,75 @@ def test_what_reads_the_result_stands_in_a_body():
                      else_branch = no2 () => (float[3] j) { j = Exp (y) } >
     }"""
     assert inline(graph)[0] == 1
+
+
+def squeezed(
+    then: str = "p = Squeeze (x, last)",
+    otherwise: str = "q = Identity (x)",
+    reader: str = "u = Unsqueeze (y, first) z = LSTM <hidden_size = 2> (u, w, r)",
+    outputs: str = "float[1,1,4,2] z",
+) -> str:
+    """What torch scripts make of x.squeeze(-1): whether there is something to squeeze is decided as the model runs."""
+    return f"""(float[4,3,1] x) => ({outputs})
+    <float[1,8,3] w, float[1,8,2] r, int64[1] last = {{-1}}, int64[1] first = {{0}}, int64[1] one = {{1}}>
+    {{
+        s = Shape (x)
+        n = Gather (s, last)
+        c = Equal (n, one)
+        y = If (c) < then_branch = yes () => (float[a,b] p) {{ {then} }},
+                     else_branch = no () => (float[a,b,d] q) {{ {otherwise} }} >
+        {reader}
+    }}"""
+
+
+@pytest.mark.parametrize("operator", ["LSTM", "GRU", "RNN"])
+def test_a_branch_whose_rank_a_recurrent_operator_does_not_take(operator: str):
+    reader, gates = f"u = Unsqueeze (y, first) z = {operator} <hidden_size = 2> (u, w, r)", {"GRU": 6, "RNN": 2}
+    graph = squeezed(reader=reader).replace("[1,8,", f"[1,{gates.get(operator, 8)},")
+    count, after = inline(graph)
+    assert (count, "If" in operators(after)) == (1, False)
+    assert [n.op_type for n in after.graph.node].count("Squeeze") == 1
+
+
+def test_ranks_are_what_bodies_make_and_not_what_they_declare():
+    """By what it declares, the second branch of the second If has rank 1; what it reads has rank 2 or 3."""
+    second = """t = Size (s) k = Equal (t, t)
+        v = If (k) < then_branch = yes2 () => (float[a,b] i) { i = Identity (y) },
+                     else_branch = no2 () => (float[a] j) { j = Squeeze (y, first) } >
+        u = Unsqueeze (v, first) z = LSTM <hidden_size = 2> (u, w, r)"""
+    count, after = inline(squeezed(reader=second))
+    assert (count, operators(after)["If"]) == (0, 2)
+    third = second.replace("float[a] j", "float[a,b] j").replace("Squeeze (y", "Unsqueeze (y")
+    count, after = inline(squeezed(reader=third))
+    assert (count, "If" in operators(after)) == (2, False)
+
+
+def test_a_convolution_takes_the_rank_of_its_weight():
+    reader = "v = Relu (y) u = Unsqueeze (v, first) z = Conv (u, k)"
+    graph = squeezed(reader=reader, outputs="float[1,5,3] z").replace(
+        "<float[1,8,3] w", "<float[5,4,1] k, float[1,8,3] w"
+    )
+    assert inline(graph)[0] == 1
+
+
+@pytest.mark.parametrize(
+    ("outputs", "reader"),
+    [
+        pytest.param("float[4,3] z", "z = Relu (y)", id="any rank"),
+        pytest.param("float[4,3] z", "h = Relu (y) z = Transpose <perm = [0, 1]> (h)", id="nothing that is looked at"),
+        pytest.param(
+            "float[a,b,d] z, float[4,3] v",
+            """v = Relu (y) e = Not (c)
+            z = If (e) < then_branch = yes2 () => (float[1,1,4,2] i)
+                            { u = Unsqueeze (y, first) i = LSTM <hidden_size = 2> (u, w, r) },
+                         else_branch = no2 () => (float[4,3,1] j) { j = Identity (x) } >""",
+            id="a reader that need not run",
+        ),
+    ],
+)
+def test_a_rank_that_nobody_insists_on_decides_nothing(outputs: str, reader: str):
+    assert inline(squeezed(outputs=outputs, reader=reader))[0] == 0
+
+
+def test_two_branches_of_one_rank_are_not_told_apart():
+    assert inline(squeezed(otherwise="q = Squeeze (x, last)").replace("(float[a,b,d] q)", "(float[a,b] q)"))[0] == 0
