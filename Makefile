@@ -35,7 +35,7 @@ bench: $(VENV)/dev.stamp ## run the benchmarks; PEERS names an interpreter that 
 	$(BIN)/python benchmarks/small.py $(if $(PEERS),--peers $(PEERS))
 	$(BIN)/python benchmarks/external.py
 	$(BIN)/python benchmarks/scale.py $(if $(PEERS),--peers $(PEERS))
-	$(if $(PEERS),$(BIN)/python benchmarks/optimize.py --peers $(PEERS))
+	$(if $(PEERS),$(BIN)/python -m benchmarks.optimize --peers $(PEERS))
 	$(if $(PEERS),$(BIN)/python benchmarks/peer_rules.py --peers $(PEERS))
 
 verify-rules: $(VENV)/dev.stamp ## put every shipped rule to the test, thoroughly

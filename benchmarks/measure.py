@@ -14,7 +14,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -46,15 +46,19 @@ def run(command: Sequence[str], limit: float = 600.0) -> Usage:
     )
     timer = threading.Timer(limit, os.killpg, (process.pid, signal.SIGKILL))
     timer.start()
+    assert process.stdout is not None
+    assert process.stderr is not None
     try:
-        errors: list[str] = []
-        assert process.stdout is not None
-        assert process.stderr is not None
-        reader = threading.Thread(target=lambda stream: errors.append(stream.read()), args=(process.stderr,))
-        reader.start()
-        printed = process.stdout.read()
-        reader.join()
+        with process.stdout as output, process.stderr as complaints:
+            errors: list[str] = []
+            reader = threading.Thread(target=lambda: errors.append(complaints.read()))
+            reader.start()
+            printed = output.read()
+            reader.join()
         _, status, used = os.wait4(process.pid, 0)
+    except BaseException:  # Ctrl-C does not reach a session of its own
+        os.killpg(process.pid, signal.SIGKILL)
+        raise
     finally:
         timer.cancel()
     wall = time.perf_counter() - started
@@ -80,8 +84,12 @@ def median(runs: Sequence[Usage]) -> Usage:
     """The median of each figure; what was said is the last run's."""
     if runs[-1].failure:
         return runs[-1]
-    figures: list[Callable[[Usage], float]] = [lambda u: u.wall, lambda u: u.cpu, lambda u: u.mebibytes]
-    return Usage(*(statistics.median(map(figure, runs)) for figure in figures), runs[-1].said)
+    return Usage(
+        wall=statistics.median(u.wall for u in runs),
+        cpu=statistics.median(u.cpu for u in runs),
+        mebibytes=statistics.median(u.mebibytes for u in runs),
+        said=runs[-1].said,
+    )
 
 
 def script(name: str, *arguments: str) -> str:

@@ -21,10 +21,10 @@ from pathlib import Path
 from typing import Any
 
 from measure import Usage, in_turn, load_line, median, script
-from optimize_once import TOOLS
+from optimize.once import TOOLS
 
-WORKER = str(Path(__file__).with_name("optimize_once.py"))
-OURS = "graphopt"
+WORKER = str(Path(__file__).parent / "optimize" / "once.py")
+OURS, ANY_SIZE = "graphopt", "graphopt_any_size"
 
 REPEATED = 10_000
 """Nodes up to which a graph is run three times; the larger ones once."""
@@ -34,7 +34,7 @@ def main() -> None:
     kinds: dict[str, str] = json.loads(script("graphs.py"))
     options = _options(kinds)
     sizes = sorted(int(s) for s in options.sizes.split(","))
-    tools = list(TOOLS) if options.peers else [OURS]
+    tools = [t for t in TOOLS if t != ANY_SIZE] if options.peers else [OURS]
     results: list[dict[str, Any]] = []
     if not options.json:
         print(load_line())

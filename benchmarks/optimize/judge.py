@@ -1,0 +1,138 @@
+"""What is in models and how right they are: `ORIGINAL RESULT...`, a line of JSON for each, the original first.
+
+Runs as a process of its own: a broken model can end the process that runs it.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import onnx
+
+from graphopt.data.sample import Sample
+from graphopt.errors import GraphoptError
+from graphopt.graph.bodies import nodes_below
+from graphopt.graph.load import read_proto
+from graphopt.parity.comparison import Comparison
+from graphopt.parity.reference import Reference
+from graphopt.parity.samples import parity_samples
+
+from .inputs import real_samples
+
+STANDARD = ("", "ai.onnx")
+
+
+def main() -> None:
+    original, *results = map(Path, sys.argv[1:])
+    proto = read_proto(original)
+    _say(contents(proto) | {"operators_of_others": []})
+    if not results:
+        return
+    with ExitStack() as held:
+        references = _references(original, held)
+        for result in results:
+            made = read_proto(result)
+            foreign = sorted(_domains(made) - _domains(proto))
+            _say(contents(made) | {"operators_of_others": foreign} | _parity(references, result))
+
+
+def _say(found: dict[str, Any]) -> None:
+    print(json.dumps(found), flush=True)
+
+
+# --- what is in it ---
+
+
+def contents(model: onnx.ModelProto) -> dict[str, Any]:
+    """Nodes without Constant, by operator, those of bodies and functions included; and what the bytes are."""
+    operators = Counter(_operator(n) for n in _all_nodes(model) if n.op_type != "Constant")
+    return {"nodes": operators.total(), "operators": dict(sorted(operators.items())), "bytes": _bytes(model)}
+
+
+def _all_nodes(model: onnx.ModelProto) -> Iterator[onnx.NodeProto]:
+    yield from nodes_below(model.graph.node)
+    for function in model.functions:
+        yield from nodes_below(function.node)
+
+
+def _operator(node: onnx.NodeProto) -> str:
+    return node.op_type if node.domain in STANDARD else f"{node.domain}::{node.op_type}"
+
+
+def _domains(model: onnx.ModelProto) -> set[str]:
+    return {n.domain for n in _all_nodes(model)} - set(STANDARD)
+
+
+def _bytes(model: onnx.ModelProto) -> dict[str, int]:
+    """Bytes of the file by what they are for: metadata by key, documentation, weights, types of values."""
+    found: Counter[str] = Counter()
+    nodes = list(_all_nodes(model))
+    graph = model.graph
+    for holder in (model, graph, *nodes, *graph.input, *graph.output):
+        found += _remarks(holder)
+    for value in graph.value_info:
+        remarks = _remarks(value)
+        found += remarks + Counter({"types of values": value.ByteSize() - remarks.total()})
+    constants = [a.t for n in nodes if n.op_type == "Constant" for a in n.attribute if a.HasField("t")]
+    for tensor in (*graph.initializer, *constants):
+        remarks = _remarks(tensor)
+        found += remarks + Counter({"weights": tensor.ByteSize() - remarks.total()})
+    return dict(sorted(found.items()))
+
+
+def _remarks(holder: Any) -> Counter[str]:
+    """Bytes of what the standard gives no meaning to: metadata by key, and documentation."""
+    found = Counter({"documentation": len(holder.doc_string.encode())}) if holder.doc_string else Counter[str]()
+    for entry in holder.metadata_props:
+        found[f"metadata {entry.key}"] += entry.ByteSize()
+    return found
+
+
+# --- how right it is ---
+
+
+def _references(original: Path, held: ExitStack) -> dict[str, Reference]:
+    """The original on every kind of samples; none where ONNX Runtime does not run it."""
+    try:
+        return {k: held.enter_context(Reference(original, s)) for k, s in _samples(original).items()}
+    except GraphoptError as error:
+        print(f"{original}: {error}", file=sys.stderr)
+        return {}
+
+
+def _samples(original: Path) -> dict[str, Sequence[Sample]]:
+    """Made ones of two shapes wherever a dim is dynamic, and real ones."""
+    found: dict[str, Sequence[Sample]] = {"made": parity_samples(original).samples, "real": real_samples(original)}
+    return {kind: samples for kind, samples in found.items() if samples}
+
+
+def _parity(references: dict[str, Reference], result: Path) -> dict[str, Any]:
+    if not references:
+        return {"failure": "the original does not run"}
+    try:
+        return {kind: _figures(reference.compare(result)) for kind, reference in references.items()}
+    except GraphoptError as error:
+        return {"failure": error.message}
+
+
+def _figures(found: Comparison) -> dict[str, Any]:
+    """The worst difference relative to an output's scale, the least signal-to-noise ratio, and what is wrong."""
+    json_able = [o.to_json() for o in found.outputs if o.judged and o.figures.structure is None]
+    return {
+        "ok": found.ok,
+        "problems": list(found.problems),
+        "notes": list(found.notes),
+        "shapes": len(found.shapes),
+        "max_rel": max((o["max_rel"] or 0.0 for o in json_able), default=None),
+        "sqnr_db": min((o["sqnr_db"] for o in json_able if o["sqnr_db"] is not None), default=None),
+    }
+
+
+if __name__ == "__main__":
+    main()
