@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from graphopt.rewrite.inline import inline_decided
     from graphopt.rewrite.merge import merge_equal
     from graphopt.rewrite.opset import convert_opset
+    from graphopt.rewrite.sequences import unpack_sequences
 
 __version__ = "0.1.0"
 
@@ -58,6 +59,7 @@ _HOMES = {
     "rule_function": "graphopt.lang.user_functions",
     "save": "graphopt.graph.save",
     "sweep_graph": "graphopt.graph.dead",
+    "unpack_sequences": "graphopt.rewrite.sequences",
 }
 
 __all__ = [
@@ -84,6 +86,7 @@ __all__ = [
     "rule_function",
     "save",
     "sweep_graph",
+    "unpack_sequences",
 ]
 
 

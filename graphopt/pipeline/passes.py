@@ -125,6 +125,7 @@ PASSES: dict[str, Callable[[], type[Pass]]] = {
     "inline-branches": _shipped("inline_branches", "InlineBranches"),
     "inline-functions": _shipped("inline_functions", "InlineFunctions"),
     "remove-dead-code": _shipped("remove_dead_code", "RemoveDeadCode"),
+    "unpack-sequences": _shipped("unpack_sequences", "UnpackSequences"),
 }
 """Passes by name; importing one happens when it is asked for."""
 

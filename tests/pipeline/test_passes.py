@@ -315,6 +315,7 @@ SHIPPED = (
     "inline-branches",
     "inline-functions",
     "remove-dead-code",
+    "unpack-sequences",
 )
 
 

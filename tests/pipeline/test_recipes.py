@@ -18,6 +18,7 @@ from graphopt.passes.fold_constants import FoldConstants
 from graphopt.passes.inline_branches import InlineBranches
 from graphopt.passes.inline_functions import InlineFunctions
 from graphopt.passes.remove_dead_code import RemoveDeadCode
+from graphopt.passes.unpack_sequences import UnpackSequences
 from graphopt.pipeline.passes import PASSES, Context, Pass, PassResult, register
 from graphopt.pipeline.recipe import Recipe, parse_recipe, shipped_recipes
 from tests.pipeline.command import SMALL, save
@@ -29,6 +30,7 @@ def test_the_default_recipe() -> None:
     assert recipe.passes == (
         InlineFunctions(),
         FoldConstants(),
+        UnpackSequences(),
         InlineBranches(),
         ApplyRules(("simplify",)),
         ApplyRules(("fold",)),
@@ -149,7 +151,8 @@ WRONG = {
     "a pass like none": (
         '[[pass]]\nuse = "x"',
         "there is no pass 'x'\n  at: r.toml, pass 1\n  help: passes: apply-rules, convert-opset, "
-        "eliminate-common-subexpressions, fold-constants, inline-branches, inline-functions, remove-dead-code",
+        "eliminate-common-subexpressions, fold-constants, inline-branches, inline-functions, remove-dead-code, "
+        "unpack-sequences",
     ),
     "an unknown option": (
         f'{PASS}phase = ["fold"]',

@@ -97,6 +97,24 @@ def test_the_branch_that_is_taken_stands_in_place_of_the_if(tmp_path: Path) -> N
     assert operators(after) == ["Exp", "If"]
 
 
+# --- unpack-sequences ---
+
+
+def test_what_reads_an_element_of_a_sequence_reads_the_tensor(tmp_path: Path) -> None:
+    after, record = run(
+        f"""{HEAD} main (float[4,n] x) => (float[2,n] y) <int64 two = {{2}}, int64 i = {{0}}, int64 j = {{1}}> {{
+            s = SplitToSequence(x, two)
+            a = SequenceAt(s, i)
+            b = SequenceAt(s, j)
+            y = Sub(b, a)
+        }}""",
+        tmp_path,
+        "unpack-sequences",
+    )
+    assert (record.modified, record.contract, record.details) == (True, "exact", {"readers": 2})
+    assert operators(after) == ["Split", "Sub"]
+
+
 # --- inline-functions ---
 
 FUNCTIONS = {
