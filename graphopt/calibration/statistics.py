@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from graphopt.calibration.channels import Channels
 from graphopt.calibration.histogram import Histogram
@@ -58,9 +59,9 @@ class TensorStatistics:
             DataError: some values were NaN or infinite, so that no scale can be told.
         """
         if self.not_finite:
-            values = "value" if self.not_finite == 1 else "values"
+            values = "value that is" if self.not_finite == 1 else "values that are"
             raise DataError(
-                f"tensor {self.name!r} holds {self.not_finite} {values} that are NaN or infinite",
+                f"tensor {self.name!r} holds {self.not_finite} {values} NaN or infinite",
                 where=self.not_finite_in,
                 help="leave the sample out, or keep what computes the tensor in floating point",
             )
@@ -94,6 +95,26 @@ class Statistics(Mapping[str, TensorStatistics]):
         return (self.model, self.samples, self._tensors) == (other.model, other.samples, other._tensors)
 
     __hash__ = None  # pyright: ignore[reportAssignmentType]
+
+    @staticmethod
+    def load(path: Path) -> Statistics:
+        """
+        Raises:
+            DataError: the file cannot be read, or is no file of statistics.
+        """
+        from graphopt.calibration.file import load_statistics
+
+        return load_statistics(path)
+
+    def save(self, path: Path) -> None:
+        """Write a file, whole or not at all; equal statistics give equal bytes.
+
+        Raises:
+            OutputError: the file cannot be written.
+        """
+        from graphopt.calibration.file import save_statistics
+
+        save_statistics(self, path)
 
     def merge(self, other: Statistics) -> None:
         """Add the statistics of other samples of the same model.

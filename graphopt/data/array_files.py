@@ -17,7 +17,7 @@ from graphopt.graph.interface import Interface
 
 SUFFIXES = (".npz", ".npy")
 
-_UNREADABLE = (
+UNREADABLE = (
     OSError,
     EOFError,
     ValueError,
@@ -113,7 +113,7 @@ def read_arrays(path: Path, interface: Interface) -> dict[str, Array]:
             if isinstance(loaded, np.ndarray):
                 return {_only_input(path, interface): loaded}
             return {key: loaded[key] for key in loaded.files}
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise _refusal(path, error) from None
 
 

@@ -162,7 +162,7 @@ def test_nan_and_infinity_name_tensor_and_sample() -> None:
     samples = [Sample(f"s{i}", {"x": np.array(v, np.float32)}) for i, v in enumerate(([1, 2], [0, 3], [-1, 0]))]
     found = collect(model(text, {}), samples)
     assert (found["x"].not_finite, found["l"].not_finite, found["l"].not_finite_in) == (0, 3, "s1")
-    with pytest.raises(DataError, match="tensor 'l' holds 3 values"):
+    with pytest.raises(DataError, match="tensor 'l' holds 3 values that are NaN"):
         found["l"].refuse_not_finite()
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
@@ -32,6 +32,7 @@ def counted(arrays: list[np.ndarray[Any, Any]], axis: int | None = 1) -> TensorS
 # --- exact sums ---
 
 
+@settings(deadline=None)
 @given(st.lists(FLOAT64, max_size=30))
 def test_exact_sums_do_not_round(numbers: list[float]) -> None:
     sums = ExactSums(1)
@@ -43,6 +44,7 @@ def test_exact_sums_do_not_round(numbers: list[float]) -> None:
     assert sums.values()[0] == pytest.approx(exact, rel=70 * 2.0**-52, abs=0)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(FLOAT64, FLOAT64), max_size=12), st.randoms(use_true_random=False), st.integers(0, 12))
 def test_exact_sums_do_not_depend_on_order_or_grouping(
     rows: list[tuple[float, float]], random: Any, place: int
@@ -73,6 +75,7 @@ def test_exact_sums_cancel_to_nothing() -> None:
 # --- histograms ---
 
 
+@settings(deadline=None)
 @given(npst.arrays(np.float32, st.integers(1, 50), elements=FLOAT32))
 def test_histogram_against_a_loop(array: np.ndarray[Any, Any]) -> None:
     histogram = counted([array], None).histogram
@@ -86,6 +89,7 @@ def test_histogram_against_a_loop(array: np.ndarray[Any, Any]) -> None:
         assert largest < 2.0 ** (histogram.exponent or 0) <= 2 * largest
 
 
+@settings(deadline=None)
 @given(npst.arrays(np.float32, st.integers(1, 40), elements=FLOAT32), st.integers(0, 40))
 def test_histograms_of_parts_merge_to_that_of_the_whole(array: np.ndarray[Any, Any], place: int) -> None:
     whole, first, second = (counted([part], None).histogram for part in (array, array[:place], array[place:]))
@@ -143,6 +147,7 @@ def test_channels_against_numpy(shape: tuple[int, ...], last: bool) -> None:
     np.testing.assert_allclose(channels.variance, both.var(axis=others), rtol=0, atol=2.0**-30)
 
 
+@settings(deadline=None)
 @given(
     st.lists(npst.arrays(np.float32, (2, 3, 4), elements=ANY_FLOAT32), min_size=1, max_size=6),
     st.randoms(use_true_random=False),

@@ -158,5 +158,5 @@ def test_unknown_methods_and_percentiles_are_refused() -> None:
 
 
 def test_values_that_are_not_finite_have_no_threshold() -> None:
-    with pytest.raises(DataError, match="holds 1 value that"):
+    with pytest.raises(DataError, match="holds 1 value that is NaN"):
         threshold(counted(np.array([1.0, np.nan])), "max")

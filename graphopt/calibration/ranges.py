@@ -1,0 +1,134 @@
+"""The scale of each tensor: made of its statistics when somebody asks for it, given, or shared by a group."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from graphopt.calibration.levels import LEVELS
+from graphopt.calibration.statistics import Statistics, TensorStatistics
+from graphopt.calibration.thresholds import threshold
+from graphopt.errors import UsageError
+
+SMALLEST_SCALE = 2.0**-126
+"""The smallest normal float32: below, dividing by a scale loses bits, or gives infinity."""
+
+
+@dataclass(frozen=True)
+class Range:
+    """How far one tensor reaches.
+
+    Attributes:
+        threshold: the magnitude beyond which it is cut off; 0.0 for a tensor of zeros.
+        origin: where that came from, in a few words.
+    """
+
+    threshold: float
+    origin: str
+
+    @property
+    def scale(self) -> float:
+        """Of symmetric int8: exactly a float32. 1.0 for a tensor of zeros, which any scale represents."""
+        return scale_of(self.threshold)
+
+
+def scale_of(threshold: float, levels: int = LEVELS) -> float:
+    """threshold / levels as a float32, no smaller than the least normal one; 1.0 for threshold 0.0."""
+    return float(np.float32(max(threshold / levels, SMALLEST_SCALE))) if threshold else 1.0
+
+
+class Ranges:
+    """Ranges of tensors by name, from statistics and one method.
+
+    Thresholds are computed when they are first asked for, so that only tensors that are quantized cost anything, or
+    are refused for the NaN that they held.
+    """
+
+    def __init__(self, statistics: Statistics, method: str, *, percentile: float = 99.99) -> None:
+        self.statistics = statistics
+        self.method = method
+        self.percentile = percentile
+        self._found: dict[str, Range] = {}
+        self._groups: dict[str, tuple[str, ...]] = {}
+
+    def __getitem__(self, name: str) -> Range:
+        """
+        Raises:
+            KeyError: nothing is known of the tensor.
+            DataError: it held NaN or infinite values.
+        """
+        if name not in self._found:
+            group = self._groups.get(name, (name,))
+            found = self._compute(group)
+            self._found |= dict.fromkeys(group, found)
+        return self._found[name]
+
+    def has(self, name: str) -> bool:
+        """Whether there is a scale for this tensor."""
+        return name in self._found or name in self.statistics
+
+    def scale(self, name: str) -> float | None:
+        """The scale of symmetric int8 for a tensor, None where nothing is known of it.
+
+        Raises:
+            DataError: it held NaN or infinite values.
+        """
+        return self[name].scale if self.has(name) else None
+
+    def bounds(self, name: str) -> tuple[float, float]:
+        """The least and the largest value of a tensor that its threshold keeps; zero lies between them.
+
+        Raises:
+            KeyError: there are no statistics of the tensor.
+            DataError: it held NaN or infinite values.
+        """
+        tensor, limit = self.statistics[name], self[name].threshold
+        return max(min(tensor.minimum, 0.0), -limit), min(max(tensor.maximum, 0.0), limit)
+
+    def give(self, thresholds: Mapping[str, float], origin: str) -> None:
+        """Set thresholds of tensors; `origin` says who did. What shared a scale with them keeps the one that it had.
+
+        Raises:
+            UsageError: one is negative, infinite or NaN.
+        """
+        for name, value in thresholds.items():
+            if not 0 <= value < float("inf"):
+                raise UsageError(f"{value} is no threshold", where=f"tensor {name!r}", help="give a positive number")
+        self._found |= {name: Range(float(value), origin) for name, value in thresholds.items()}
+
+    def share(self, names: Iterable[str]) -> None:
+        """Have these tensors share one scale, told from the values of all of them together.
+
+        Groups that have a tensor in common become one.
+
+        Raises:
+            KeyError: there are no statistics of one of them.
+        """
+        joined = dict.fromkeys(names)
+        for name in list(joined):
+            joined |= dict.fromkeys(self._groups.get(name, ()))
+        for name in joined:
+            _ = self.statistics[name]
+            self._groups[name] = tuple(joined)
+            self._found.pop(name, None)
+
+    def _compute(self, group: tuple[str, ...]) -> Range:
+        tensors = [self.statistics[name] for name in group]
+        subject = tensors[0] if len(group) == 1 else _together(tensors)
+        how = f"{self.method} {self.percentile:g}" if self.method == "percentile" else self.method
+        origin = how if len(group) == 1 else f"{how} of {', '.join(group)}"
+        return Range(threshold(subject, self.method, percentile=self.percentile), origin)
+
+
+def _together(tensors: Iterable[TensorStatistics]) -> TensorStatistics:
+    """The values of several tensors as those of one; the name of the first that was not finite, if any."""
+    whole = TensorStatistics("")
+    for tensor in tensors:
+        tensor.refuse_not_finite()
+        part = TensorStatistics(
+            tensor.name, tensor.count, tensor.zeros, tensor.minimum, tensor.maximum, tensor.histogram
+        )
+        whole.merge(part)
+    return whole
