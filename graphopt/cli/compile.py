@@ -39,6 +39,10 @@ def compile(
         Literal["each", "end", "none"],
         typer.Option(help="Compare with the original after each pass, at the end, never."),
     ] = "each",
+    on_parity_failure: Annotated[
+        Literal["stop", "rollback", "warn"],
+        typer.Option(help="If the model departs: stop, undo the one firing that breaks it, or go on with a warning."),
+    ] = "stop",
     samples: Annotated[
         int | None, typer.Option(min=1, help="Most samples of the data to compare on, or samples to generate a shape.")
     ] = None,
@@ -82,6 +86,7 @@ def compile(
             opset=opset,
             allow_unproved=allow_unproved,
             check=check,
+            on_parity_failure=on_parity_failure,
             samples=samples,
             fold_budget=parse_size(fold_budget, "--fold-budget"),
             tensor_limit=parse_size(tensor_limit, "--tensor-limit"),

@@ -81,6 +81,16 @@ class Reference:
         self._store.close()
 
     @property
+    def samples(self) -> tuple[Sample, ...]:
+        """What it was run on, in order."""
+        return tuple(self._samples)
+
+    @property
+    def outputs(self) -> tuple[Outputs, ...]:
+        """Its outputs on each sample."""
+        return tuple(self._outputs)
+
+    @property
     def shapes(self) -> tuple[Mapping[str, tuple[int, ...]], ...]:
         """The different input shapes among the samples."""
         different = {tuple(sample.shapes.items()): sample.shapes for sample in self._samples}

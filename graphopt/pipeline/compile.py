@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
@@ -22,16 +23,16 @@ from graphopt.graph.digest import sha256_of
 from graphopt.graph.files import whole_file
 from graphopt.graph.load import Overridable, load
 from graphopt.graph.model import Model
-from graphopt.graph.save import save
 from graphopt.graph.sizes import sizes_of
 from graphopt.graph.types import oversized
 from graphopt.parity.model_interface import read_interface
 from graphopt.parity.refusals import NotRunnable
-from graphopt.pipeline.manager import Manager, When
+from graphopt.pipeline.manager import When
 from graphopt.pipeline.output import ENGINES, Staging, refuse_to_replace, staging
 from graphopt.pipeline.passes import Context
 from graphopt.pipeline.recipe import Recipe
 from graphopt.pipeline.result import CompileResult, Latency, PassRecord
+from graphopt.pipeline.rollback import OnFailure, Rewriting
 from graphopt.progress import SILENT, Progress
 from graphopt.rewrite.journal import Firing, Journal
 from graphopt.rewrite.library import load_rules
@@ -61,6 +62,7 @@ class Options:
         skip: names of rules to leave out.
         allow_unproved: use rules of the user that are not proved.
         check: when to compare with the original.
+        on_parity_failure: what becomes of a model that is not equal to it.
         samples: most samples of the data to compare on, or samples to generate of each shape; None: 8, or 2.
         fold_budget: bytes by which constants may outgrow the input's weights.
         tensor_limit: bytes of the largest intermediate tensor that a model may ask for.
@@ -80,6 +82,7 @@ class Options:
     skip: Sequence[str] = ()
     allow_unproved: bool = False
     check: When = "each"
+    on_parity_failure: OnFailure = "stop"
     samples: int | None = None
     fold_budget: int = MEBIBYTE
     tensor_limit: int = 4096 * MEBIBYTE
@@ -126,12 +129,11 @@ def _compile(source: Path, output: Path, options: Options) -> CompileResult:
             options.trace,
             skipped=options.skip,
         )
-        manager = Manager(model, context, gate, options.check)
-        manager.run(options.recipe)
         path = folder.folder / "model.onnx"
-        save(model, path)
-        comparison = gate.check_file(path, "as written") if gate is not None else None
-        proofs = proof_states([rule for rule in rules if rule.place in fired_rules(manager.records)])
+        afresh = partial(load, source, overridable=options.overridable)
+        rewriting = Rewriting(afresh, context, options.recipe, gate, options.check, options.on_parity_failure, path)
+        model = rewriting.run(model)
+        proofs = proof_states([rule for rule in rules if rule.place in fired_rules(rewriting.records)])
         artifacts = [run.build(backend, folder, path) for backend in backends]
         result = CompileResult(
             source=source,
@@ -140,17 +142,17 @@ def _compile(source: Path, output: Path, options: Options) -> CompileResult:
             recipe=options.recipe.name,
             before=before,
             after=account(model, file=path, sizes=sizes),
-            passes=tuple(manager.records),
-            parity=comparison,
+            passes=tuple(rewriting.records),
+            parity=rewriting.comparison,
             parity_skipped=skipped,
             artifacts=tuple(_published(a, folder) for a in artifacts),
             latency=run.time(path),
-            notes=(*model.notes, *run.notes, *_left_computed(manager.records), *_unproved(proofs)),
+            notes=(*model.notes, *run.notes, *rewriting.notes, *_left_computed(rewriting.records), *_unproved(proofs)),
             proofs=proofs,
             seconds=time.perf_counter() - started,
             versions={name: version(name) for name in ("graphopt", "onnx", "onnxruntime", "numpy", "polygraphy")},
         )
-        _write_journal(folder, context.journal)
+        _write_journal(folder, rewriting.context.journal)
         for name, document in options.documents.items():
             with whole_file(folder.folder / name) as stream:
                 stream.write(document(result))
@@ -192,7 +194,7 @@ class _Run:
             )
         except NotRunnable as error:
             return None, str(error)
-        return Gate(reference, options.progress), None
+        return Gate(reference, options.progress, stops=options.on_parity_failure != "warn"), None
 
     def _draw(self) -> None:
         from graphopt.parity.samples import parity_samples

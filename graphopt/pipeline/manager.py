@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from graphopt.errors import RecipeError
 from graphopt.graph.model import Model
-from graphopt.pipeline.passes import Context, Pass
+from graphopt.pipeline.passes import Context, Pass, PassResult
 from graphopt.pipeline.recipe import Recipe
 from graphopt.pipeline.result import PassRecord
 from graphopt.pipeline.witness import Witness, run_pass
@@ -59,6 +59,10 @@ class Manager:
                 if not modified:
                     break
 
+    def apply(self, step: Pass) -> PassResult:
+        """Apply one pass, and nothing more."""
+        return run_pass(step, self._model, self._context)
+
     def _check(self, step: Pass, where: str) -> None:
         try:
             step.check(self._context)
@@ -70,7 +74,7 @@ class Manager:
         before = self._nodes
         first = len(self._context.journal.firings)
         started = time.perf_counter()
-        result = run_pass(step, self._model, self._context)
+        result = self.apply(step)
         seconds = time.perf_counter() - started
         if self._witness is not None:
             self._witness.hear(step, result)

@@ -13,7 +13,7 @@ from graphopt.graph.model import Model
 from graphopt.lang import tree
 from graphopt.lang.words import PHASES
 from graphopt.progress import SILENT, Progress
-from graphopt.rewrite.journal import Firing, Journal
+from graphopt.rewrite.journal import Firing, Journal, Site
 from graphopt.rewrite.watch import Tally
 
 CONTRACTS = ("exact", "real", "approx", "quant")
@@ -54,6 +54,7 @@ class Context:
         trace: sees every firing as it happens.
         tallies: collects, by rule, what came of every attempt, where someone wants to know.
         skipped: names of the rules that are left out.
+        barred: firings that were undone, and must not happen again.
     """
 
     rules: Sequence[tree.Rule] = ()
@@ -64,6 +65,7 @@ class Context:
     trace: Callable[[Firing], None] | None = None
     tallies: dict[str, Tally] | None = None
     skipped: Sequence[str] = ()
+    barred: frozenset[Site] = frozenset()
 
     def rules_of(self, phase: str, names: Sequence[str] = ()) -> list[tree.Rule]:
         """The rules of a phase; those of these names alone, if there are any.

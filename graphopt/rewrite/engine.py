@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,8 +19,9 @@ from graphopt.graph.model import Model
 from graphopt.lang import tree as t
 from graphopt.lang.values import Decline
 from graphopt.rewrite.apply import Change, apply_plan
-from graphopt.rewrite.journal import Firing, Journal
+from graphopt.rewrite.journal import Firing, Journal, Site
 from graphopt.rewrite.rule import CompiledRule, applies_to, expand_operators, root_statements
+from graphopt.rewrite.state import State
 from graphopt.rewrite.watch import Tally, Watch
 
 FIRINGS_PER_NODE = 8
@@ -33,8 +34,8 @@ FEW_USES = 4
 class Engine:
     """Rules compiled for one model, indexed by the operator of their root.
 
-    `tallies`, if given, collects by rule (name@file:line) what came of every attempt; that costs time. A rule that is
-    not meant for the model's opsets has none.
+    `barred` are firings that must not happen. `tallies`, if given, collects by rule (name@file:line) what came of every
+    attempt; that costs time. A rule that is not meant for the model's opsets has none.
     """
 
     def __init__(
@@ -43,8 +44,10 @@ class Engine:
         model: Model,
         environment: dict[str, Any],
         tallies: dict[str, Tally] | None = None,
+        barred: Collection[Site] = (),
     ) -> None:
         self._model = model
+        self._barred = barred
         self._tallies = tallies
         self._index: dict[tuple[str, str], list[CompiledRule]] = {}
         self._depth = 1
@@ -114,7 +117,7 @@ class Engine:
     def _attempt(self, rule: CompiledRule, node: Node, watch: Watch | None) -> Change | None:
         state = rule.match(node, self._model, watch)
         change: Change | None = None
-        if state is not None:
+        if state is not None and not self._is_barred(rule, node, state):
             try:
                 change = apply_plan(rule, state)
             except Decline as reason:
@@ -122,6 +125,12 @@ class Engine:
         if watch is not None and self._tallies is not None:
             self._tallies.setdefault(rule.place, Tally()).note(change is not None, watch.farthest)
         return change
+
+    def _is_barred(self, rule: CompiledRule, node: Node, state: State) -> bool:
+        if not self._barred or node.graph is None:
+            return False
+        site = (rule.rule.place, node.graph.name, tuple(n.label for n in state.nodes))
+        return site in self._barred and not state.stop("declined", rule.rule.rewrites[0].span, "this firing is barred")
 
     def _touched(self, change: Change) -> list[Node]:
         """New nodes, what reads from them as far down as a pattern reaches, and readers that are now alone."""

@@ -6,6 +6,9 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
+Site = tuple[str, str, tuple[str, ...]]
+"""What tells one firing from others in the same graph: rule, graph, and labels of the nodes taken out."""
+
 
 @dataclass(frozen=True)
 class Firing:
@@ -27,6 +30,11 @@ class Firing:
     removed: tuple[str, ...]
     added: tuple[str, ...]
     microseconds: int
+
+    @property
+    def site(self) -> Site:
+        """Where this was, for as long as the graph is the same there."""
+        return (self.rule, self.graph, self.removed)
 
     def to_json(self) -> dict[str, Any]:
         return vars(self).copy()  # dataclasses.asdict copies every text, and takes longer than a firing of some rules

@@ -6,9 +6,7 @@ from collections.abc import Iterable
 from itertools import islice
 
 from graphopt.graph.graph import Node
-
-FROM = "graphopt.from"
-RULES = "graphopt.rules"
+from graphopt.graph.provenance import FROM, RULES
 
 NAMES_AT_MOST = 100
 """Names that one node carries. A chain of thousands of nodes can become one: to hand on all the names at each step

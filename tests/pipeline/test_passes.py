@@ -203,7 +203,7 @@ def test_a_pass_that_is_wrong_is_named_and_nothing_is_written(folder: Path) -> N
     assert first == "the model after the pass given is not equal to the original within the contract exact"
     assert second.startswith("  output 'y': ")
     assert str(error.value).endswith(
-        "\n  help: nothing was written; --check each shows the first pass that departs, --skip RULE leaves a rule out"
+        "\n  help: nothing was written; --on-parity-failure rollback undoes this one change, leave out the pass given"
     )
     assert contents(folder) == before
 

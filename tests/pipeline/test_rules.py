@@ -154,7 +154,8 @@ def test_a_wrong_rule_is_found_out(tmp_path: Path) -> None:
     )
     assert lines[1].startswith("  output 'y': ")
     assert lines[-1] == (
-        "  help: nothing was written; --check each shows the first pass that departs, --skip RULE leaves a rule out"
+        "  help: nothing was written; --on-parity-failure rollback undoes this one change, "
+        "--skip abs_is_nothing leaves the rule out"
     )
     assert contents(tmp_path) == before
 
