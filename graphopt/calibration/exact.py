@@ -20,6 +20,9 @@ _MANTISSA = 53
 _CARRY_AFTER = 1 << 28
 """Additions after which carries must be settled: each adds less than 2^34 to a limb of 63 bits."""
 
+TOGETHER = 16
+"""Additions that wait for each other: one by one they would take ten times as long."""
+
 
 class ExactSums:
     """One exact sum for each place of an array.
@@ -36,6 +39,7 @@ class ExactSums:
         self.low = 0
         self.limbs: Limbs = np.zeros((size, 0), np.int64)
         self._additions = 0
+        self._waiting: list[Floats] = []
 
     @staticmethod
     def of_limbs(low: int, limbs: Limbs) -> ExactSums:
@@ -45,25 +49,14 @@ class ExactSums:
         return sums
 
     def add(self, values: Floats) -> None:
-        """Add a finite number to each sum. `values`: float64[size]."""
-        mantissas, exponents = np.frexp(values)
-        present = mantissas != 0
-        if not present.any():
-            return
-        whole = np.ldexp(mantissas, _MANTISSA).astype(np.int64)
-        places = exponents.astype(np.int64) - _MANTISSA
-        places[~present] = places[present].min()
-        limb, shift = places >> 5, places & (LIMB - 1)
-        self._make_room(int(limb.min()), int(limb.max()) + 3)
-        rows, column = np.arange(self.size), limb - self.low
-        lower, upper = (whole & _MASK) << shift, (whole >> LIMB) << shift
-        self.limbs[rows, column] += lower & _MASK
-        self.limbs[rows, column + 1] += (lower >> LIMB) + (upper & _MASK)
-        self.limbs[rows, column + 2] += upper >> LIMB
-        self._count(1)
+        """Add a finite number to each sum. `values`: float64[size], which may not be written to any more."""
+        self._waiting.append(values)
+        if len(self._waiting) == TOGETHER:
+            self._take_in()
 
     def merge(self, other: ExactSums) -> None:
         """Add the sums of another of the same size, place by place."""
+        self._take_in()
         other.settle()
         width = other.limbs.shape[1]
         if not width:
@@ -83,6 +76,7 @@ class ExactSums:
 
     def settle(self) -> None:
         """Bring the limbs into the one form that the sums have, however they came about."""
+        self._take_in()
         self._carry()
         limbs = self.limbs
         used = np.flatnonzero(limbs.any(axis=0))
@@ -102,6 +96,28 @@ class ExactSums:
         return self.low == other.low and np.array_equal(self.limbs, other.limbs)
 
     __hash__ = None  # pyright: ignore[reportAssignmentType]
+
+    def _take_in(self) -> None:
+        """Add what waits to the limbs."""
+        if not self._waiting:
+            return
+        mantissas, exponents = np.frexp(np.stack(self._waiting))
+        self._waiting = []
+        present = mantissas != 0
+        if not present.any():
+            return
+        whole = np.ldexp(mantissas, _MANTISSA).astype(np.int64)
+        places = np.where(present, exponents.astype(np.int64), exponents[present].min()) - _MANTISSA
+        limb, shift = places >> 5, places & (LIMB - 1)
+        first, last = int(limb.min()), int(limb.max())
+        self._make_room(first, last + 3)
+        lower, upper = (whole & _MASK) << shift, (whole >> LIMB) << shift
+        pieces = (lower & _MASK, (lower >> LIMB) + (upper & _MASK), upper >> LIMB)
+        for place in range(first, last + 1):
+            here = limb == place
+            for offset, piece in enumerate(pieces):
+                self.limbs[:, place - self.low + offset] += np.where(here, piece, 0).sum(axis=0)
+        self._count(len(whole))
 
     def _count(self, additions: int) -> None:
         self._additions += additions

@@ -18,6 +18,7 @@ def new_session(
     optimized: bool = False,
     deterministic: bool = False,
     threads: int = 0,
+    spinning: bool = True,
     folder: Path | None = None,
 ) -> Any:
     """An `onnxruntime.InferenceSession` (a package without type stubs, hence Any). Nothing is printed.
@@ -28,6 +29,8 @@ def new_session(
         deterministic: use only kernels that give the same bits at each run, and whether an operand is a constant or
             was computed: else ONNX Runtime packs constants beforehand, for kernels that round otherwise.
         threads: how many compute; 0 leaves it to ONNX Runtime.
+        spinning: whether idle threads wait by computing, as they do by default; it makes runs that follow one another
+            quicker, and takes processors from whatever else there is to do.
         folder: where the external data of bytes lies.
 
     Raises:
@@ -41,6 +44,8 @@ def new_session(
     if deterministic:
         options.add_session_config_entry("session.disable_prepacking", "1")
     options.intra_op_num_threads = options.inter_op_num_threads = threads
+    if not spinning:
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = _SILENT
     if folder is not None:
         options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(folder))
