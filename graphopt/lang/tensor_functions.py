@@ -9,6 +9,7 @@ import numpy as np
 
 from graphopt.graph.dtypes import DType
 from graphopt.graph.graph import Value
+from graphopt.graph.zeros import is_zeros
 from graphopt.lang.arithmetic import arithmetic, common_dtype
 from graphopt.lang.list_functions import check_count, product
 from graphopt.lang.registry import function
@@ -90,6 +91,12 @@ def _dtype(value: Any) -> Any:
 def _is_const(value: Any) -> Any:
     """Whether a tensor is known while compiling."""
     return isinstance(value, Constant) or (isinstance(value, Value) and value.constant is not None)
+
+
+@function("is_zeros(value: tensor) -> bool")
+def _is_zeros(value: Any) -> Any:
+    """Whether all elements are known to be 0 and not -0: of a constant, or of what is made of one 0 and moved."""
+    return is_zeros(value) if isinstance(value, Value) else not any(constant_of(value).array.tobytes())
 
 
 @function("zeros(shape: list[int]) -> const")

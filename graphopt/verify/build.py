@@ -100,7 +100,7 @@ class Builder:
         for name, known in self.draft.tensors.items():
             values[name] = Value(name, scope, known.dtype, known.shape)
             leaf = sketch.leaves.get(name)
-            if leaf is not None and leaf.is_const and known.shape is not None:
+            if leaf is not None and known.shape is not None and self._is_weight(leaf):
                 values[name].constant = Tensor.of(self._array(leaf, known))
         found: dict[str, Any] = dict.fromkeys(self._absent())
         found.update({n: v for n, v in values.items() if not n.startswith("_")})
@@ -114,6 +114,11 @@ class Builder:
         found.update(self._generics())
         found["opset"] = sketch.opset
         return found
+
+    def _is_weight(self, leaf: Leaf) -> bool:
+        """Whether a leaf is known to become a constant."""
+        source = ("source", leaf.name)
+        return leaf.is_const or (self.choices.is_given(source) and self.choices.pick(source, _SOURCES) == "initializer")
 
     def _absent(self) -> list[str]:
         parts = (p for m in self.rule.matches for p in walk(m.pattern) if isinstance(p, t.Variable))
@@ -192,7 +197,7 @@ class Builder:
 
     def _sampled(self, leaf: Leaf, known: Known, style: str, random: Random) -> Array:
         assert known.shape is not None
-        given = self.choices.made.get(("value", leaf.name)) if leaf.is_const else None
+        given = self.choices.made.get(("value", leaf.name)) if self._is_weight(leaf) else None
         if isinstance(given, Fill):
             return given.array(known.shape, known.dtype)
         array = sample_array(random, known.dtype, known.shape, style)

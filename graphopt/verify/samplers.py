@@ -39,12 +39,13 @@ def _all() -> dict[str, Sampler]:
         samplers_elementwise,
         samplers_moving,
         samplers_products,
+        samplers_recurrent,
         samplers_reducing,
         samplers_shapes,
     )
 
-    modules = (samplers_elementwise, samplers_moving, samplers_products, samplers_reducing, samplers_shapes)
-    assert all(modules)
+    assert all((samplers_elementwise, samplers_moving, samplers_products))
+    assert all((samplers_recurrent, samplers_reducing, samplers_shapes))
     return SAMPLERS
 
 

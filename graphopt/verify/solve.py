@@ -16,6 +16,7 @@ from graphopt.lang import tree as t
 from graphopt.lang.functions import FUNCTIONS
 from graphopt.lang.values import UNKNOWN, Symbol, is_list
 from graphopt.verify.distance import Bindings, Failed, value_of
+from graphopt.verify.fill import Fill
 from graphopt.verify.inverses import COMPARISONS, INVERSES, UNDO, around, computed, each, plain, targets
 from graphopt.verify.moves import MOST_MOVES, Move, Places, merged
 
@@ -117,6 +118,9 @@ class Solver:
             yield from self._broadcast(*call.arguments, wanted)
         elif call.function == "is_const" and call.arguments and isinstance(call.arguments[0], t.Name):
             yield {("source", call.arguments[0].name): "initializer" if wanted else "input"}
+        elif call.function == "is_zeros" and call.arguments and isinstance(call.arguments[0], t.Name):
+            name = call.arguments[0].name
+            yield {("source", name): "initializer", ("value", name): Fill(0.0 if wanted else 1.0)}
         else:
             yield from self._guessed(call, wanted)
 
