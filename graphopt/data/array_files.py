@@ -10,8 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from graphopt.data.fit import fit_sample
-from graphopt.data.sample import Array, Sample
+from graphopt.data.attempts import strict
+from graphopt.data.fit import try_fit
+from graphopt.data.sample import Array, Attempts, Sample
 from graphopt.errors import DataError
 from graphopt.graph.interface import Interface
 
@@ -52,16 +53,19 @@ class ArrayFile:
         return None
 
     def __iter__(self) -> Iterator[Sample]:
+        return strict(self.attempts())
+
+    def attempts(self) -> Attempts:
         arrays = read_arrays(self.path, self.interface)
         length = _stack_length(arrays, self.interface)
         if length is None:
-            yield fit_sample(self.name, arrays, self.interface)
+            yield try_fit(self.name, arrays, self.interface)
             return
         if length == 0:
             raise DataError("the file holds a stack of no samples", where=self.name)
         for row in range(length):
             rows = {key: array[row] for key, array in arrays.items()}
-            yield fit_sample(f"{self.name}[{row}]", rows, self.interface)
+            yield try_fit(f"{self.name}[{row}]", rows, self.interface)
 
 
 @dataclass(frozen=True)
@@ -81,8 +85,24 @@ class ArrayFolder:
         return len(self.files)
 
     def __iter__(self) -> Iterator[Sample]:
+        return strict(self.attempts())
+
+    def attempts(self) -> Attempts:
         for file in self.files:
-            yield fit_sample(str(file), read_arrays(file, self.interface), self.interface)
+            try:
+                arrays = read_arrays(file, self.interface)
+            except DataError as error:
+                yield error
+                continue
+            yield try_fit(str(file), arrays, self.interface)
+
+
+def has_arrays(folder: Path) -> bool:
+    """Whether there is a .npz or .npy file in a folder; not where it cannot be listed."""
+    try:
+        return any(f.suffix.lower() in SUFFIXES for f in folder.iterdir())
+    except OSError:
+        return False
 
 
 def open_folder(path: Path, interface: Interface) -> ArrayFolder:
@@ -95,7 +115,10 @@ def open_folder(path: Path, interface: Interface) -> ArrayFolder:
     except OSError as error:
         raise DataError(f"cannot list the folder {path}: {error.strerror}") from None
     if not files:
-        raise DataError(f"there is no .npz or .npy file in the folder {path}", help="put one file a sample into it")
+        raise DataError(
+            f"there is no .npz or .npy file in the folder {path}, and no picture",
+            help="put one file a sample into it",
+        )
     return ArrayFolder(path, interface, tuple(files))
 
 

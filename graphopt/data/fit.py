@@ -19,6 +19,14 @@ from graphopt.graph.dtypes import DType
 from graphopt.graph.interface import Interface, TensorSpec
 
 
+def try_fit(name: str, values: Mapping[str, object], interface: Interface) -> Sample | DataError:
+    """The sample as the model takes it, or why it does not."""
+    try:
+        return fit_sample(name, values, interface)
+    except DataError as error:
+        return error
+
+
 def fit_sample(name: str, values: Mapping[str, object], interface: Interface) -> Sample:
     """The sample as the model takes it.
 

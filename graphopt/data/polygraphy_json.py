@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from graphopt.data.fit import fit_sample
+from graphopt.data.attempts import strict
+from graphopt.data.fit import try_fit
 from graphopt.data.quiet_polygraphy import quiet_polygraphy
-from graphopt.data.sample import Sample
+from graphopt.data.sample import Attempts, Sample
 from graphopt.errors import DataError
 from graphopt.graph.interface import Interface
 
@@ -31,11 +32,15 @@ class JsonSource:
         return None
 
     def __iter__(self) -> Iterator[Sample]:
+        return strict(self.attempts())
+
+    def attempts(self) -> Attempts:
         for row, item in enumerate(_samples(self.path)):
             where = f"{self.path}[{row}]"
-            if not isinstance(item, Mapping):
-                raise DataError(f"a sample is {type(item).__name__}, not a dict of arrays by input name", where=where)
-            yield fit_sample(where, cast("Mapping[str, object]", item), self.interface)
+            if isinstance(item, Mapping):
+                yield try_fit(where, cast("Mapping[str, object]", item), self.interface)
+            else:
+                yield DataError(f"a sample is {type(item).__name__}, not a dict of arrays by input name", where=where)
 
 
 def _samples(path: Path) -> list[object]:

@@ -8,6 +8,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from graphopt.errors import DataError
+
 Array = np.ndarray[Any, np.dtype[Any]]
 
 Feed = Array | list[Array] | None
@@ -29,6 +31,10 @@ class Sample:
         return {name: value.shape for name, value in self.arrays.items() if isinstance(value, np.ndarray)}
 
 
+Attempts = Iterator[Sample | DataError]
+"""Samples, and in the place of each that cannot be read, or does not fit the model, the reason."""
+
+
 class DataSource(Protocol):
     """Samples that are read while they are iterated, as often as one likes."""
 
@@ -46,5 +52,13 @@ class DataSource(Protocol):
         """
         Raises:
             DataError: a sample cannot be read, or does not fit the model's inputs.
+        """
+        ...
+
+    def attempts(self) -> Attempts:
+        """The same samples, but one that cannot be read does not end them.
+
+        Raises:
+            DataError: none can be told apart from another: the file that holds them cannot be read.
         """
         ...

@@ -12,8 +12,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, cast
 
-from graphopt.data.fit import fit_sample
-from graphopt.data.sample import Sample
+from graphopt.data.attempts import strict
+from graphopt.data.fit import try_fit
+from graphopt.data.sample import Attempts, Sample
 from graphopt.errors import DataError
 from graphopt.graph.interface import Interface
 
@@ -37,6 +38,9 @@ class ScriptSource:
         return None
 
     def __iter__(self) -> Iterator[Sample]:
+        return strict(self.attempts())
+
+    def attempts(self) -> Attempts:
         with self._running():
             items = self._series(self._load()())
         for row in range(sys.maxsize):
@@ -44,12 +48,12 @@ class ScriptSource:
                 item = next(items, _END)
             if item is _END:
                 return
-            if not isinstance(item, Mapping):
-                raise DataError(
-                    f"the function gives {type(item).__name__}, not a dict of arrays by input name",
-                    where=f"{self.name}[{row}]",
-                )
-            yield fit_sample(f"{self.name}[{row}]", cast("Mapping[str, object]", item), self.interface)
+            where = f"{self.name}[{row}]"
+            if isinstance(item, Mapping):
+                yield try_fit(where, cast("Mapping[str, object]", item), self.interface)
+            else:
+                kind = type(item).__name__
+                yield DataError(f"the function gives {kind}, not a dict of arrays by input name", where=where)
 
     def _series(self, produced: object) -> Iterator[object]:
         if isinstance(produced, Iterable) and not isinstance(produced, Mapping):

@@ -19,7 +19,10 @@ X = TensorSpec("x", DType.float32, ("N", 2))
 Y = TensorSpec("y", DType.int64, (3,))
 ONE = Interface((X,), ())
 TWO = Interface((X, Y), ())
-KINDS = "a .npz or .npy file, a folder of them, Polygraphy's .json, or a Python file with a function load_data()"
+KINDS = (
+    "a .npz or .npy file, a folder of them or of pictures, Polygraphy's .json, or a Python file with a function "
+    "load_data()"
+)
 
 
 def x(value: float, rows: int = 1) -> np.ndarray[Any, Any]:
@@ -111,7 +114,7 @@ def test_samples_are_read_when_they_are_asked_for(tmp_path: Path) -> None:
 
 def test_an_empty_folder(tmp_path: Path) -> None:
     assert refusal(tmp_path) == (
-        f"there is no .npz or .npy file in the folder {tmp_path}\n  help: put one file a sample into it"
+        f"there is no .npz or .npy file in the folder {tmp_path}, and no picture\n  help: put one file a sample into it"
     )
 
 
