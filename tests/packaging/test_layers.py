@@ -18,6 +18,7 @@ LAYERS = (
     ("backends", "parity", "rewrite"),
     ("calibration", "exporting"),
     ("quantization",),
+    ("quantization",),
     ("verify",),
     ("pipeline",),
     ("report",),

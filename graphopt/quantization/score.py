@@ -1,0 +1,77 @@
+"""How near a model's outputs are to those of the float model, over all samples."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from graphopt.data.sample import Array, Feeds
+from graphopt.errors import ModelError
+from graphopt.graph.model import Model
+from graphopt.graph.save import to_bytes
+from graphopt.graph.session import new_session
+
+FLOATS = (np.dtype(np.float16), np.dtype(np.float32), np.dtype(np.float64))
+
+Outputs = list[dict[str, Array]]
+"""Float outputs by name, for each sample."""
+
+
+@dataclass(frozen=True)
+class Score:
+    """The worst over a model's float outputs.
+
+    Attributes:
+        sqnr: dB of signal over noise, all samples taken together.
+        cosine: mean over the samples.
+        agreement: the share of positions whose largest entry along the last axis is the same.
+    """
+
+    sqnr: float
+    cosine: float
+    agreement: float
+
+
+def outputs_of(model: Model, samples: Sequence[Feeds]) -> Outputs:
+    """What a model computes; outputs that are not floats are left out.
+
+    Raises:
+        ModelError: ONNX Runtime cannot run the model.
+    """
+    names = [v.name for v in model.graph.outputs]
+    try:
+        session = new_session(to_bytes(model), optimized=True)
+        found = [dict(zip(names, session.run(names, feeds), strict=True)) for feeds in samples]
+    except Exception as error:  # ONNX Runtime's errors share no base but this one
+        raise ModelError(f"ONNX Runtime cannot run the model: {error}") from error
+    return [
+        {name: value for name, value in outputs.items() if getattr(value, "dtype", None) in FLOATS} for outputs in found
+    ]
+
+
+def score(reference: Outputs, candidate: Outputs) -> Score:
+    """The figures of the worst output."""
+    names = list(reference[0])
+    found = [_score([r[n] for r in reference], [c[n] for c in candidate]) for n in names]
+    if not found:
+        return Score(math.inf, 1.0, 1.0)
+    return Score(min(s.sqnr for s in found), min(s.cosine for s in found), min(s.agreement for s in found))
+
+
+def _score(reference: Sequence[Array], candidate: Sequence[Array]) -> Score:
+    signal = noise = cosine = 0.0
+    same = total = 0
+    for r, c in zip(reference, candidate, strict=True):
+        r, c = r.astype(np.float64), c.astype(np.float64)
+        signal += float(np.square(r).sum())
+        noise += float(np.square(c - r).sum())
+        norms = float(np.linalg.norm(r) * np.linalg.norm(c))
+        cosine += float((r * c).sum()) / norms if norms else 1.0
+        if r.ndim and r.shape[-1] > 1:
+            agree = r.argmax(-1) == c.argmax(-1)
+            same, total = same + int(np.count_nonzero(agree)), total + agree.size
+    sqnr = math.inf if noise == 0 else -math.inf if signal == 0 else 10 * math.log10(signal / noise)
+    return Score(sqnr, cosine / len(reference), same / total if total else 1.0)
