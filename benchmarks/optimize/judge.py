@@ -6,6 +6,7 @@ Runs as a process of its own: a broken model can end the process that runs it.
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -19,7 +20,7 @@ from graphopt.data.sample import Sample
 from graphopt.errors import GraphoptError
 from graphopt.graph.bodies import nodes_below
 from graphopt.graph.load import read_proto
-from graphopt.parity.comparison import Comparison
+from graphopt.parity.comparison import Comparison, describe
 from graphopt.parity.reference import Reference
 from graphopt.parity.samples import parity_samples
 
@@ -90,7 +91,8 @@ def _remarks(holder: Any) -> Counter[str]:
     """Bytes of what the standard gives no meaning to: metadata by key, and documentation."""
     found = Counter({"documentation": len(holder.doc_string.encode())}) if holder.doc_string else Counter[str]()
     for entry in holder.metadata_props:
-        found[f"metadata {entry.key}"] += entry.ByteSize()
+        size = entry.ByteSize()
+        found[f"metadata {entry.key}"] += size + (2 if size < 128 else 3)  # a tag, and the size as a varint
     return found
 
 
@@ -122,16 +124,24 @@ def _parity(references: dict[str, Reference], result: Path) -> dict[str, Any]:
 
 
 def _figures(found: Comparison) -> dict[str, Any]:
-    """The worst difference relative to an output's scale, the least signal-to-noise ratio, and what is wrong."""
-    json_able = [o.to_json() for o in found.outputs if o.judged and o.figures.structure is None]
+    """The worst difference relative to an output's scale, the least signal-to-noise ratio (None: there is no noise),
+    what breaks a caller, and what else `graphopt check` has against it."""
+    judged = [o for o in found.outputs if o.judged]
+    alike = [o.figures for o in judged if o.figures.structure is None]
+    broken = [describe(o) for o in judged if o.figures.structure is not None]
     return {
-        "ok": found.ok,
-        "problems": list(found.problems),
+        "broken": [*found.failures, *broken],
+        "problems": [describe(o) for o in judged if not o.ok and o.figures.structure is None],
         "notes": list(found.notes),
         "shapes": len(found.shapes),
-        "max_rel": max((o["max_rel"] or 0.0 for o in json_able), default=None),
-        "sqnr_db": min((o["sqnr_db"] for o in json_able if o["sqnr_db"] is not None), default=None),
+        "max_rel": max((_finite(f.max_rel) for f in alike), default=None),
+        "sqnr_db": min((_finite(f.sqnr_db) for f in alike if f.sqnr_db != math.inf), default=None),
     }
+
+
+def _finite(figure: float) -> float:
+    """JSON has no infinities: the largest numbers stand for them."""
+    return math.copysign(sys.float_info.max, figure) if math.isinf(figure) else figure
 
 
 if __name__ == "__main__":

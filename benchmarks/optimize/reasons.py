@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -61,7 +62,8 @@ def out_of_competition(rows: Sequence[Row]) -> list[str]:
 
 def _short(why: str) -> str:
     """A reason without what differs from model to model, so that models with the same one stand together."""
-    return why.split(" (at:")[0].split(" (tolerance:")[0].replace("\n", " ").replace("|", "/")[:110].strip()
+    text = re.sub(r"Load model from \S+ failed:", "", why.split(" (at:")[0].split(" (tolerance:")[0])
+    return " ".join(re.sub(r"\S*/\S*/\S*", "…", text).replace("|", "/").split())[:130].strip()
 
 
 def larger(rows: Sequence[Row]) -> list[str]:

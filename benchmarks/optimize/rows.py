@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -10,6 +11,10 @@ from .ratios import Ratio, against_best, paired
 from .tools import OURS, PEERS, Made
 
 Figure = float | None
+
+RIGHT = 60.0
+"""Decibels of signal over noise from which a result competes whatever else is said of its rounding: an error of a
+thousandth of the output. Folding a BatchNormalization rounds anew, and deep networks magnify that."""
 
 
 @dataclass(frozen=True)
@@ -125,5 +130,9 @@ def _wrong(found: Mapping[str, Any]) -> str:
         return found["failure"]
     if found.get("operators_of_others"):
         return f"operators of {', '.join(found['operators_of_others'])}"
-    problems = [*found.get("made", {}).get("problems", ()), *found.get("real", {}).get("problems", ())]
-    return problems[0] if problems else ""
+    for figures in (found.get("made", {}), found.get("real", {})):
+        if figures.get("broken"):
+            return figures["broken"][0]
+        if figures.get("problems") and (figures["sqnr_db"] or -math.inf) < RIGHT:
+            return figures["problems"][0]
+    return ""
