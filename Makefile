@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format corpus bench verify-rules mutate-rules clean
+.PHONY: help demo test lint format corpus bench verify-rules mutate-rules fuzz clean
 .DELETE_ON_ERROR:
 SHELL := /bin/bash
 
@@ -43,6 +43,9 @@ verify-rules: $(VENV)/dev.stamp ## put every shipped rule to the test, thoroughl
 
 mutate-rules: $(VENV)/dev.stamp ## change the shipped rules mechanically, and count how many mutants verification kills
 	$(BIN)/python -m tests.mutants
+
+fuzz: $(VENV)/dev.stamp ## put N random valid models through the default recipe (N=2000, SEED=0)
+	$(BIN)/python -m tests.fuzz --count $(or $(N),2000) --seed $(or $(SEED),0)
 
 clean: ## remove .venv, build products and tool caches (the corpus stays: it is outside the tree)
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .hypothesis

@@ -106,13 +106,16 @@ def compare_layers(
 def matched_values(reference: onnx.ModelProto, candidate: onnx.ModelProto) -> Iterator[Layer]:
     """Values of the main graphs that are the same by name; or, where a rule made one node of one node, by provenance.
 
-    The order is that in which the candidate computes them; outputs of the graph that no node makes are not among them.
+    The order is that in which the candidate computes them. Constants are not among them, nor outputs of the graph that
+    no node makes.
     """
     origins = {_label(node): node for node in reference.graph.node}
     known = {name for node in reference.graph.node for name in node.output if name}
     taken = known & {name for node in candidate.graph.node for name in node.output}
     hidden = _names_within(candidate)
     for node in candidate.graph.node:
+        if node.op_type == "Constant" and not node.domain:
+            continue
         said = {p.key: p.value for p in node.metadata_props}
         rules = tuple(filter(None, said.get(RULES, "").split("\n")))
         for index, name in enumerate(node.output):

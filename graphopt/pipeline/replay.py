@@ -120,14 +120,14 @@ class _StoppingManager(Manager):
 
     def __init__(self, model: Model, context: Context, run: _Counted) -> None:
         super().__init__(model, context, None, "none")
-        self._run = run
+        self._counted = run
 
     def apply(self, step: Pass) -> PassResult:
-        self._run.step = step
-        fired = len(self._run.events)
+        self._counted.step = step
+        fired = len(self._counted.events)
         result = super().apply(step)
-        self._run.promised = self._run.promised.loosened(Contract(result.contract, result.error))
-        if result.modified and (len(self._run.events) == fired or step.name != RULES_ALONE):
-            self._run.ended()
-        self._run.applied += 1
+        self._counted.promised = self._counted.promised.loosened(Contract(result.contract, result.error))
+        if result.modified and (len(self._counted.events) == fired or step.name != RULES_ALONE):
+            self._counted.ended()
+        self._counted.applied += 1
         return result
