@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,6 +49,13 @@ class Pair:
             return False
         return zero.dtype is DType.int8 and not zero.constant.numpy().any()
 
+    @property
+    def shares_scale(self) -> bool:
+        """Whether other tensors are rounded by the same constant, so that their integers can stand in one tensor."""
+        value = self.quantize.inputs[1]
+        assert value is not None
+        return set(value.uses) != {self.quantize, self.dequantize}
+
     def rescale(self, scale: float, model: Model) -> None:
         """Round by another scale, the same before and after."""
         value = model.graph.add_initializer(tensor_of(np.array(scale, np.float32)), f"{self.source.name}_scale")
@@ -57,6 +64,24 @@ class Pair:
             node.set_input(1, value)
             if old is not None and not old.is_used and old in model.graph.initializers:
                 model.graph.remove_initializer(old)
+
+
+def rescale_all(model: Model, scales: Mapping[str, float]) -> None:
+    """Round the tensors of these names by other scales; those that share one get the largest of theirs. Pairs that do
+    not round to int8 around 0 stay as they are."""
+    groups: dict[Value, list[Pair]] = {}
+    for pair in pairs(model):
+        value = pair.quantize.inputs[1]
+        if value is not None and pair.is_symmetric:
+            groups.setdefault(value, []).append(pair)
+    for value, members in groups.items():
+        known = [scales[pair.source.name] for pair in members if pair.source.name in scales]
+        if not known:
+            continue
+        held = model.graph.add_initializer(tensor_of(np.array(max(known), np.float32)), value.name)
+        model.graph.redirect(value, held)
+        if not value.is_used and value in model.graph.initializers:
+            model.graph.remove_initializer(value)
 
 
 def pairs(model: Model) -> Iterator[Pair]:

@@ -8,7 +8,7 @@ all that went before, and makes up for what it can.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -18,6 +18,7 @@ from graphopt.graph.graph import Node, Value
 from graphopt.graph.model import Model
 from graphopt.progress import SILENT, Progress
 from graphopt.quantization import regression, rounding, rows
+from graphopt.quantization.contents import values_by_name
 from graphopt.quantization.layers import Layer, give_biases, layers
 from graphopt.quantization.pairs import pair_of
 from graphopt.quantization.settle import Weights, settle, window
@@ -86,7 +87,7 @@ class _Refinement:
         self.settings = settings
         self.plain = Stream(original, samples)
         self.rounded = Stream(model, samples)
-        self.floats = _by_name(original)
+        self.floats = values_by_name(original)
         give_biases(model)
         self.layers = {layer.node: layer for layer in layers(model)}
         self.given: Weights = {node: self._given(layer) for node, layer in self.layers.items()}
@@ -184,9 +185,3 @@ class _Refinement:
         if any(f.shape != r.shape for f, r in zip(floats, rounded, strict=True)):
             return None
         return floats, rounded
-
-
-def _by_name(model: Model) -> Mapping[str, Value]:
-    found = {v.name: v for v in model.graph.inputs}
-    found.update((v.name, v) for n in model.graph.nodes for v in n.outputs if v is not None)
-    return found

@@ -10,6 +10,8 @@ import numpy as np
 
 from graphopt.data.sample import Array, Feeds
 from graphopt.errors import ModelError
+from graphopt.graph.dtypes import DType
+from graphopt.graph.graph import Value
 from graphopt.graph.model import Model
 from graphopt.graph.save import to_bytes
 from graphopt.graph.session import new_session
@@ -18,6 +20,11 @@ FLOATS = (np.dtype(np.float16), np.dtype(np.float32), np.dtype(np.float64))
 
 Outputs = list[dict[str, Array]]
 """Float outputs by name, for each sample."""
+
+
+def is_scored(value: Value) -> bool:
+    """Whether an output is one of those that are compared."""
+    return value.dtype in (DType.float16, DType.float32, DType.float64)
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,7 @@ def settle(
         wanted: how many positions to look at.
     """
     readers = _readers(pair, layers)
-    if readers is None or not pair.is_symmetric:
+    if readers is None or not pair.is_symmetric or pair.shares_scale:
         return False
     windows = [window(layer, values[0]) for layer in readers.layers]
     padded = next((w for w in windows if w is not None and w.pads), None)

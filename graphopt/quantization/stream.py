@@ -71,6 +71,19 @@ class Stream:
         except KeyError:
             raise ModelError(f"the value {value.name!r} is not at hand any more") from None
 
+    def assume(self, value: Value, arrays: Sequence[Array]) -> None:
+        """Take a tensor to be this for each sample, whatever would make it."""
+        if value.producer is not None:
+            self._done.add(value.producer)
+        for kept, array in zip(self._kept, arrays, strict=True):
+            kept[value.name] = array
+
+    def fork(self) -> Stream:
+        """Another stream that goes on from here; what one of them runs or drops does not concern the other."""
+        other = Stream(self._model, self._kept)
+        other._done = set(self._done)
+        return other
+
     def forget(self) -> None:
         """Drop what no node that is still to run reads."""
         needed = {v.name for n in self._model.graph.nodes if n not in self._done for v in reads(n)}
