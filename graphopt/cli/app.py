@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from graphopt.cli.bisect import bisect
+from graphopt.cli.calibrate import calibrate
 from graphopt.cli.check import check
 from graphopt.cli.compile import compile
 from graphopt.cli.console import emit, output_of_run, wants_json
@@ -24,7 +25,7 @@ from graphopt.cli.rules import rules_app
 from graphopt.errors import EXIT_GOOD, EXIT_INPUT, EXIT_INTERRUPTED, GraphoptError, OutputError, UsageError
 from graphopt.report.text import printable
 
-VERBS = (compile, export, check, bisect, inspect, explain)
+VERBS = (compile, export, check, bisect, calibrate, inspect, explain)
 
 EXIT_BUG = 70
 EXIT_PIPE = 141
