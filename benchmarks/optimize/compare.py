@@ -64,8 +64,9 @@ class Comparer:
 
     def _time(self, row: Row, model: Path, made: Mapping[str, Made]) -> Row:
         contenders = {t: p for t in (OURS, *row.fair) if (p := made[t].path) is not None and not row.results[t].wrong}
+        computes = {t: row.results[t].computes for t in contenders}
         seconds: dict[str, dict[str, list[float]]] = {}
         for setting in SETTINGS:
             self._say(f"{row.model}: latency, optimizations {setting}")
-            seconds[setting] = judging.timed(self._store, setting, model, contenders).get("seconds", {})
+            seconds[setting] = judging.timed(self._store, setting, model, contenders, computes).get("seconds", {})
         return Row(row.model, row.nodes, row.size, row.operators, row.results, seconds)

@@ -5,6 +5,7 @@ Runs as a process of its own: a broken model can end the process that runs it.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import sys
@@ -53,7 +54,8 @@ def _say(found: dict[str, Any]) -> None:
 def contents(model: onnx.ModelProto) -> dict[str, Any]:
     """Nodes without Constant, by operator, those of bodies and functions included; and what the bytes are."""
     operators = Counter(_operator(n) for n in _all_nodes(model) if n.op_type != "Constant")
-    return {"nodes": operators.total(), "operators": dict(sorted(operators.items())), "bytes": _bytes(model)}
+    found = {"nodes": operators.total(), "operators": dict(sorted(operators.items())), "bytes": _bytes(model)}
+    return found | {"computes": _computes(model)}
 
 
 def _all_nodes(model: onnx.ModelProto) -> Iterator[onnx.NodeProto]:
@@ -70,18 +72,36 @@ def _domains(model: onnx.ModelProto) -> set[str]:
     return {n.domain for n in _all_nodes(model)} - set(STANDARD)
 
 
+def _computes(model: onnx.ModelProto) -> str:
+    """A digest of the model without metadata and documentation: two with the same one compute the same, as quickly."""
+    bare = onnx.ModelProto()
+    bare.CopyFrom(model)
+    for holder in (*_holders(bare), *bare.graph.value_info, *_tensors(bare)):
+        del holder.metadata_props[:]
+        holder.ClearField("doc_string")
+    return hashlib.sha256(bare.SerializeToString(deterministic=True)).hexdigest()
+
+
+def _holders(model: onnx.ModelProto) -> Iterator[Any]:
+    """What can have metadata, apart from what _bytes counts by itself."""
+    yield from (model, model.graph, *_all_nodes(model), *model.graph.input, *model.graph.output)
+
+
+def _tensors(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
+    yield from model.graph.initializer
+    for node in _all_nodes(model):
+        yield from (a.t for a in node.attribute if node.op_type == "Constant" and a.HasField("t"))
+
+
 def _bytes(model: onnx.ModelProto) -> dict[str, int]:
     """Bytes of the file by what they are for: metadata by key, documentation, weights, types of values."""
     found: Counter[str] = Counter()
-    nodes = list(_all_nodes(model))
-    graph = model.graph
-    for holder in (model, graph, *nodes, *graph.input, *graph.output):
+    for holder in _holders(model):
         found += _remarks(holder)
-    for value in graph.value_info:
+    for value in model.graph.value_info:
         remarks = _remarks(value)
         found += remarks + Counter({"types of values": value.ByteSize() - remarks.total()})
-    constants = [a.t for n in nodes if n.op_type == "Constant" for a in n.attribute if a.HasField("t")]
-    for tensor in (*graph.initializer, *constants):
+    for tensor in _tensors(model):
         remarks = _remarks(tensor)
         found += remarks + Counter({"weights": tensor.ByteSize() - remarks.total()})
     return dict(sorted(found.items()))

@@ -50,10 +50,13 @@ def _judge_all(store: Store, model: Path, own: tuple[object, ...], results: dict
             return found
 
 
-def timed(store: Store, setting: str, model: Path, results: Mapping[str, Path]) -> Found:
-    """Seconds of runs in ONNX Runtime: by `original`, `again` (the original as well) and tool."""
+def timed(store: Store, setting: str, model: Path, results: Mapping[str, Path], computes: Mapping[str, str]) -> Found:
+    """Seconds of runs in ONNX Runtime: by `original`, `again` (the original as well) and tool.
+
+    `computes` has a digest of what matters of each result.
+    """
     names = sorted(results)
-    parts = ("timed", _clock(), setting, digest(model), [(n, digest(results[n])) for n in names])
+    parts = ("timed", _clock(), setting, digest(model), [(n, computes[n]) for n in names])
     found = store.find(*parts)
     if found is not None:
         return found

@@ -27,7 +27,7 @@ from .inputs import real_samples
 SECONDS = 3.0
 """For all rounds of a setting; `FEWEST` are run whatever they take."""
 
-FEWEST, MOST = 12, 400
+FEWEST, MOST = 16, 400
 
 
 def main() -> None:

@@ -23,7 +23,7 @@ class Result:
 
     Attributes:
         size, cpu, wall, mebibytes: bytes of the files; what the tool's whole process took.
-        nodes, operators, bytes: what is in it, as judge.py counts.
+        nodes, operators, bytes, computes: what is in it, as judge.py counts.
         made, real: differences to the original on generated inputs and real ones: "max_rel", "sqnr_db", ...
         wrong: why it does not compete; empty where it does.
     """
@@ -38,6 +38,7 @@ class Result:
     made: Mapping[str, Any]
     real: Mapping[str, Any]
     wrong: str
+    computes: str = ""
 
     @property
     def worst(self) -> Figure:
@@ -122,6 +123,7 @@ def result_of(made: Made, found: Mapping[str, Any]) -> Result:
         made=found.get("made", {}),
         real=found.get("real", {}),
         wrong=made.failure or _wrong(found),
+        computes=found.get("computes", ""),
     )
 
 
