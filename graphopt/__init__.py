@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from graphopt.graph.save import save
     from graphopt.graph.tensor import Tensor
     from graphopt.lang.user_functions import rule_function
+    from graphopt.legalize.lowering import facts_of, inline_refused, widen_lacking
     from graphopt.pipeline.passes import Context, Pass, PassResult, loosest, register
     from graphopt.pipeline.recipe import Recipe
     from graphopt.rewrite.engine import Engine
@@ -49,9 +50,11 @@ _HOMES = {
     "compile": "graphopt.api",
     "convert_opset": "graphopt.rewrite.opset",
     "export": "graphopt.exporting.job",
+    "facts_of": "graphopt.legalize.lowering",
     "fold_graph": "graphopt.rewrite.fold",
     "inline_decided": "graphopt.rewrite.inline",
     "inline_functions": "graphopt.rewrite.functions",
+    "inline_refused": "graphopt.legalize.lowering",
     "load": "graphopt.graph.load",
     "loosest": "graphopt.pipeline.passes",
     "merge_equal": "graphopt.rewrite.merge",
@@ -60,6 +63,7 @@ _HOMES = {
     "save": "graphopt.graph.save",
     "sweep_graph": "graphopt.graph.dead",
     "unpack_sequences": "graphopt.rewrite.sequences",
+    "widen_lacking": "graphopt.legalize.lowering",
 }
 
 __all__ = [
@@ -76,9 +80,11 @@ __all__ = [
     "compile",
     "convert_opset",
     "export",
+    "facts_of",
     "fold_graph",
     "inline_decided",
     "inline_functions",
+    "inline_refused",
     "load",
     "loosest",
     "merge_equal",
@@ -87,6 +93,7 @@ __all__ = [
     "save",
     "sweep_graph",
     "unpack_sequences",
+    "widen_lacking",
 ]
 
 

@@ -19,6 +19,7 @@ import onnx
 
 from graphopt.backends import child_process, preflight
 from graphopt.backends.base import Artifact, Availability, BuildOptions, BuildRequest
+from graphopt.backends.boundary import with_inner_types
 from graphopt.backends.layers import parse_layers
 from graphopt.backends.model_file import identity
 from graphopt.backends.profiles import Profiles, complete
@@ -64,13 +65,19 @@ class TensorRT:
             raise unavailable(target, "is not installed")
         model = read_proto(request.model)
         interface = interface_of(model)
-        profiles = _check_model(target, request, model, interface)
+        inner = with_inner_types(model)
+        taken = model if inner is None else inner
+        profiles = _check_model(target, request, taken, interface_of(taken))
         source = identity(request.model, model)
         names = Names(model)
-        del model  # the child reads it again; a copy here would only take memory
+        del model, taken  # the child reads it again; a copy here would only take memory
         with _staging(request.out_dir) as staging:
             engine = staging / f"{request.model.stem}.engine"
-            talk = _run(target, request, profiles, names, engine, progress)
+            retyped = None
+            if inner is not None:
+                retyped = staging / "retyped.onnx"
+                retyped.write_bytes(inner.SerializeToString())
+            talk = _run(target, request, retyped, profiles, names, engine, progress)
             built, version = talk.events["built"][0], talk.events["started"][0]["version"]
             layers = parse_layers(built["layers"], names.labels)
             content = {
@@ -119,13 +126,20 @@ def _default_capabilities(target: Target) -> tuple[str, ...]:
 
 
 def _run(
-    target: Target, request: BuildRequest, profiles: Profiles, names: Names, engine: Path, progress: Progress
+    target: Target,
+    request: BuildRequest,
+    retyped: Path | None,
+    profiles: Profiles,
+    names: Names,
+    engine: Path,
+    progress: Progress,
 ) -> Talk:
     options = request.options
     question = {
         "task": "build",
         "module": target.module,
         "model": os.path.abspath(request.model),
+        "retyped": str(retyped) if retyped is not None else None,
         "engine": os.path.abspath(engine),
         "compute_capabilities": list(dict.fromkeys(options.compute_capabilities)),
         "memory_limit_mb": options.memory_limit_mb,

@@ -70,13 +70,19 @@ class Build:
         network = self._network()
         parser = self.trt.OnnxParser(network, self.log)
         self.channel.send("progress", phase="parsing", done=0, total=None)
-        parsed = parser.parse_from_file(self.request["model"])
+        parsed = self._parse(parser)
         if not parsed:
             self._refuse(_parser_errors(parser))
         elif self.log.unsigned:
             self.channel.send("unsigned", nodes=self.log.unsigned)
         else:
             self._build(network)
+
+    def _parse(self, parser: Any) -> bool:
+        retyped = self.request["retyped"]
+        if retyped is None:
+            return parser.parse_from_file(self.request["model"])
+        return parser.parse(Path(retyped).read_bytes(), self.request["model"])  # whose weights lie beside the model
 
     def _network(self) -> Any:
         flag = getattr(self.trt.NetworkDefinitionCreationFlag, "STRONGLY_TYPED", None)
@@ -86,7 +92,7 @@ class Build:
         self._send_refused(errors)
         if not any(error.node >= 0 for error in errors):
             return
-        path = Path(self.request["model"])
+        path = Path(self.request["retyped"] or self.request["model"])
         if path.stat().st_size > LOOK_BEHIND_BYTES:
             self.channel.send("more")
             return

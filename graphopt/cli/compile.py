@@ -35,6 +35,9 @@ def compile(
     allow_unproved: Annotated[
         bool, typer.Option("--allow-unproved", help="Use rules of yours that `graphopt rules verify` has not proved.")
     ] = False,
+    allow_narrowing: Annotated[
+        bool, typer.Option("--allow-narrowing", help="Compute float64 and uint64 inexactly where a target lacks them.")
+    ] = False,
     check: Annotated[
         Literal["each", "end", "none"],
         typer.Option(help="Compare with the original after each pass, at the end, never."),
@@ -85,6 +88,7 @@ def compile(
             skip=skip or [],
             opset=opset,
             allow_unproved=allow_unproved,
+            allow_narrowing=allow_narrowing,
             check=check,
             on_parity_failure=on_parity_failure,
             samples=samples,

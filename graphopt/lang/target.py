@@ -17,12 +17,14 @@ class TargetFacts:
         lacks: operators of the standard's domains that it cannot run, as rules write them.
         has: operators of other domains that it can run.
         dtypes: element types that it computes in.
+        refuses: forms of operators that it has and does not take, by their names in its file.
     """
 
     name: str
     lacks: frozenset[str] = frozenset()
     has: frozenset[str] = frozenset()
     dtypes: frozenset[DType] = frozenset(DType)
+    refuses: frozenset[str] = frozenset()
 
     def supports(self, operator: str) -> bool:
         """Whether the target can run an operator."""

@@ -11,3 +11,10 @@ from graphopt.lang.registry import function
 def _supports(target: Any, operator: Any) -> Any:
     """Whether the target can run an operator, written `target.supports(Op)`; unknown where there is no target."""
     return target.supports(operator)
+
+
+@function("refuses(target: target, form: text) -> bool")
+def _refuses(target: Any, form: Any) -> Any:
+    """Whether the target has an operator and does not take this form of it, by the name that its file has for the
+    form; unknown where there is no target."""
+    return form in target.refuses

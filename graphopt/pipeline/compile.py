@@ -27,6 +27,7 @@ from graphopt.graph.sizes import sizes_of
 from graphopt.graph.types import oversized
 from graphopt.parity.model_interface import read_interface
 from graphopt.parity.refusals import NotRunnable
+from graphopt.pipeline.legalization import legalized
 from graphopt.pipeline.manager import When
 from graphopt.pipeline.output import ENGINES, Staging, refuse_to_replace, staging
 from graphopt.pipeline.passes import Context
@@ -66,6 +67,7 @@ class Options:
         samples: most samples of the data to compare on, or samples to generate of each shape; None: 8, or 2.
         fold_budget: bytes by which constants may outgrow the input's weights.
         tensor_limit: bytes of the largest intermediate tensor that a model may ask for.
+        allow_narrowing: for targets that lack an element type, also take one that does not hold all of its values.
         overridable: what initializers that are also inputs are.
         build: how engines are built.
         latency: whether to time the model in ONNX Runtime.
@@ -86,6 +88,7 @@ class Options:
     samples: int | None = None
     fold_budget: int = MEBIBYTE
     tensor_limit: int = 4096 * MEBIBYTE
+    allow_narrowing: bool = False
     overridable: Overridable = "auto"
     build: BuildOptions = field(default_factory=BuildOptions)
     latency: bool = False
@@ -131,7 +134,8 @@ def _compile(source: Path, output: Path, options: Options) -> CompileResult:
         )
         path = folder.folder / "model.onnx"
         afresh = partial(load, source, overridable=options.overridable)
-        rewriting = Rewriting(afresh, context, options.recipe, gate, options.check, options.on_parity_failure, path)
+        recipe = legalized(options.recipe, options.targets, allow_narrowing=options.allow_narrowing)
+        rewriting = Rewriting(afresh, context, recipe, gate, options.check, options.on_parity_failure, path)
         model = rewriting.run(model)
         proofs = proof_states([rule for rule in rules if rule.place in fired_rules(rewriting.records)])
         artifacts = [run.build(backend, folder, path) for backend in backends]

@@ -124,10 +124,13 @@ PASSES: dict[str, Callable[[], type[Pass]]] = {
     "fold-constants": _shipped("fold_constants", "FoldConstants"),
     "convert-opset": _shipped("convert_opset", "ConvertOpset"),
     "eliminate-common-subexpressions": _shipped("eliminate_common_subexpressions", "EliminateCommonSubexpressions"),
+    "inline-bodies": _shipped("inline_bodies", "InlineBodies"),
     "inline-branches": _shipped("inline_branches", "InlineBranches"),
     "inline-functions": _shipped("inline_functions", "InlineFunctions"),
+    "lower-operators": _shipped("lower_operators", "LowerOperators"),
     "remove-dead-code": _shipped("remove_dead_code", "RemoveDeadCode"),
     "unpack-sequences": _shipped("unpack_sequences", "UnpackSequences"),
+    "widen-types": _shipped("widen_types", "WidenTypes"),
 }
 """Passes by name; importing one happens when it is asked for."""
 

@@ -104,5 +104,7 @@ def known_targets() -> tuple[TargetFacts, ...]:
     for name in names():
         target = load(name)
         dtypes = frozenset(DType[d] for d in target.weight_dtypes) or frozenset(DType)
-        found.append(TargetFacts(name, frozenset(target.lacks_operators), dtypes=dtypes))
+        found.append(
+            TargetFacts(name, frozenset(target.lacks_operators), dtypes=dtypes, refuses=frozenset(target.refuses))
+        )
     return tuple(found)

@@ -64,6 +64,8 @@ class Target(_Strict):
         io_dtypes: element types of inputs and outputs; empty: not limited here.
         weight_dtypes: element types of weights; empty: not limited here.
         lacks_operators: operators of the standard that it cannot run; empty: none is known.
+        lacks_arithmetic: element types that it does not compute in, or not as the standard says.
+        refuses: forms of operators that it has and does not take, each under a name that rules ask for.
         plan: how its engine files begin; None: not known.
         capabilities: by name; empty: the target builds for the GPU at hand, or for none.
     """
@@ -76,10 +78,12 @@ class Target(_Strict):
     io_dtypes: tuple[str, ...] = ()
     weight_dtypes: tuple[str, ...] = ()
     lacks_operators: tuple[str, ...] = ()
+    lacks_arithmetic: tuple[str, ...] = ()
+    refuses: dict[str, str] = {}
     plan: Plan | None = None
     capabilities: dict[str, Capability] = {}
 
-    check_dtypes = field_validator("io_dtypes", "weight_dtypes")(_known)
+    check_dtypes = field_validator("io_dtypes", "weight_dtypes", "lacks_arithmetic")(_known)
 
 
 @cache

@@ -16,7 +16,7 @@ LAYERS = (
     ("graph",),
     ("data", "lang", "targets"),
     ("backends", "parity", "rewrite"),
-    ("calibration", "exporting"),
+    ("calibration", "exporting", "legalize"),
     ("quantization",),
     ("quantization",),
     ("verify",),

@@ -312,10 +312,13 @@ SHIPPED = (
     "convert-opset",
     "eliminate-common-subexpressions",
     "fold-constants",
+    "inline-bodies",
     "inline-branches",
     "inline-functions",
+    "lower-operators",
     "remove-dead-code",
     "unpack-sequences",
+    "widen-types",
 )
 
 

@@ -151,8 +151,8 @@ WRONG = {
     "a pass like none": (
         '[[pass]]\nuse = "x"',
         "there is no pass 'x'\n  at: r.toml, pass 1\n  help: passes: apply-rules, convert-opset, "
-        "eliminate-common-subexpressions, fold-constants, inline-branches, inline-functions, remove-dead-code, "
-        "unpack-sequences",
+        "eliminate-common-subexpressions, fold-constants, inline-bodies, inline-branches, inline-functions, "
+        "lower-operators, remove-dead-code, unpack-sequences, widen-types",
     ),
     "an unknown option": (
         f'{PASS}phase = ["fold"]',
