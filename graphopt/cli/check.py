@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from graphopt.data.sample import Sample
+    from graphopt.parity.comparison import Comparison
+    from graphopt.parity.contract import Contract
+    from graphopt.pipeline.bisect_layers import Divergence
 
 
 def check(
@@ -37,6 +43,9 @@ def check(
     min_cosine: Annotated[
         float | None, typer.Option(min=-1, max=1, help="Instead: the smallest cosine of an output.")
     ] = None,
+    layers: Annotated[
+        bool, typer.Option("--layers", help="Compare the values inside as well, and tell the first that departs.")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document, and nothing else.")] = False,
 ) -> None:
     """Run two models on the same samples in ONNX Runtime and compare all outputs. Exits with 1 if they differ."""
@@ -47,12 +56,14 @@ def check(
     from graphopt.parity.contract import Contract
     from graphopt.parity.model_interface import read_interface
     from graphopt.parity.tolerance import Limits
+    from graphopt.report.divergence import show_divergence
     from graphopt.report.terminal import show_comparison
 
     held_to = Contract.parse(contract)
     given = parse_shape_options(shape or [])
     values = complete(read_interface(reference, str(reference)), given).values
     limits = Limits(max_rel, min_sqnr, min_cosine)
+    seen: list[Sample] = []
     found = compare_models(
         reference,
         candidate,
@@ -62,12 +73,25 @@ def check(
         values=values,
         count=samples,
         limits=limits if limits != Limits() else None,
+        seen=seen,
         progress=progress(),
     )
+    inside = _inside(reference, candidate, seen, found, held_to) if layers else None
     if json:
         document = {"schema": "graphopt.check/1", "reference": str(reference), "candidate": str(candidate)}
-        emit({**document, **found.to_json()})
+        emit({**document, **found.to_json(), **({} if inside is None else {"layers": inside.to_json()})})
     else:
         show_comparison(found, console())
+        if inside is not None:
+            show_divergence(inside, console())
     if not found.ok:
         raise ParityError(f"{candidate} is not equal to {reference}: {found.problems[0]}")
+
+
+def _inside(
+    reference: Path, candidate: Path, samples: list[Sample], found: Comparison, contract: Contract
+) -> Divergence:
+    from graphopt.cli.console import progress
+    from graphopt.pipeline.bisect_layers import divergence
+
+    return divergence(reference, candidate, samples, found, contract, progress=progress())

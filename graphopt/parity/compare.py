@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from graphopt.data.facts import ProfileShape
+from graphopt.data.sample import Sample
 from graphopt.parity.comparison import Comparison
 from graphopt.parity.contract import REAL, Contract
 from graphopt.parity.model_interface import read_interface
@@ -26,9 +27,11 @@ def compare_models(
     values: Mapping[str, ProfileShape] | None = None,
     count: int | None = None,
     limits: Limits | None = None,
+    seen: list[Sample] | None = None,
     progress: Progress = SILENT,
 ) -> Comparison:
     """Run both models on the same samples and compare all outputs; see `parity_samples` for the arguments.
+    The samples are appended to `seen`.
 
     Differences of the interfaces are failures of the comparison, and so is a candidate that fails where the reference
     runs.
@@ -42,6 +45,8 @@ def compare_models(
     chosen = parity_samples(
         reference, data, profiles=profiles, values=values, count=count, label=str(reference), progress=progress
     )
+    if seen is not None:
+        seen.extend(chosen.samples)
     with Reference(reference, chosen.samples, label=str(reference), progress=progress) as original:
         found = original.compare(candidate, contract, limits=limits, label=str(candidate), progress=progress)
     return dataclasses.replace(found, notes=(*chosen.notes, *found.notes))

@@ -12,7 +12,7 @@ from graphopt.data.sample import Sample
 from graphopt.graph.bodies import bodies_of
 from graphopt.graph.names import unnamed
 from graphopt.graph.provenance import FROM, RULES
-from graphopt.parity.comparison import OutputFigures
+from graphopt.parity.comparison import Comparison, OutputFigures
 from graphopt.parity.contract import Contract
 from graphopt.parity.part import with_outputs
 from graphopt.parity.reference import Reference
@@ -126,6 +126,13 @@ def matched_values(reference: onnx.ModelProto, candidate: onnx.ModelProto) -> It
                 continue
             taken.add(original)
             yield Layer(original, name, _label(node), node.op_type, rules)
+
+
+def decisive(comparison: Comparison, samples: Sequence[Sample]) -> Sample:
+    """The sample on which an output fails; the first sample where none does."""
+    named = {sample.name: sample for sample in samples}
+    failed = [named[o.sample] for o in comparison.outputs if not o.ok and o.sample in named]
+    return failed[0] if failed else samples[0]
 
 
 def _by_provenance(

@@ -12,7 +12,7 @@ from graphopt.graph.model import Model
 from graphopt.graph.save import needs_external, to_proto
 from graphopt.parity.comparison import Comparison, OutputFigures
 from graphopt.parity.contract import EXACT
-from graphopt.parity.layers import Layer, compare_layers
+from graphopt.parity.layers import Layer, compare_layers, decisive
 from graphopt.parity.refusals import NotRunnable
 from graphopt.pipeline.bisect_verdict import Explanation, explain
 from graphopt.pipeline.replay import Event, Replay
@@ -126,7 +126,7 @@ def _looked_into(culprit: Culprit, replay: Replay, low: int, samples: Sequence[S
     if needs_external(before) or needs_external(after):
         return culprit
     first, second = to_proto(before), to_proto(after)
-    chosen = _decisive(culprit.comparison, samples)
+    chosen = decisive(culprit.comparison, samples)
     try:
         layers = compare_layers(first, second, [chosen], EXACT, progress=progress)
         shown = {o.name for o in first.graph.output}
@@ -136,13 +136,6 @@ def _looked_into(culprit: Culprit, replay: Replay, low: int, samples: Sequence[S
     except GraphoptError:  # what ONNX Runtime will not show of a graph is no reason to hide the culprit
         return culprit
     return Culprit(culprit.event, culprit.events, culprit.comparison, culprit.unsure, tuple(moved), found, explanation)
-
-
-def _decisive(comparison: Comparison, samples: Sequence[Sample]) -> Sample:
-    """The sample on which the worst output fails."""
-    named = {sample.name: sample for sample in samples}
-    failed = [named[o.sample] for o in comparison.outputs if not o.ok and o.sample in named]
-    return failed[0] if failed else samples[0]
 
 
 def _lines(culprit: Culprit) -> Iterator[str]:

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 
 from graphopt.cli.app import run_app
@@ -97,3 +98,58 @@ def test_a_model_that_cannot_be_run(folder: Path, capsys: pytest.CaptureFixture[
     code, _, err = run(capsys, "relu.onnx", "custom.onnx")
     assert code == EXIT_BACKEND
     assert err.startswith("error: ONNX Runtime cannot run custom.onnx")
+
+
+CHAIN = """g (float[2,64] x) => (float[2,64] y) {
+    a = Tanh (x)
+    b = Mul (a, w)
+    c = Add (b, a)
+    y = Sigmoid (c)
+}"""
+
+
+def test_values_inside(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The second weight is off in one element: what reads it departs, what does not is equal."""
+    weight = random(64)
+    (folder / "first.onnx").write_bytes(model(CHAIN, w=weight))
+    wrong = weight.copy()
+    wrong[3] *= 1.01
+    (folder / "second.onnx").write_bytes(model(CHAIN, w=wrong))
+    code, out, _ = run(capsys, "first.onnx", "second.onnx", "--layers")
+    assert code == EXIT_PARITY
+    lines = out.splitlines()
+    start = next(i for i, line in enumerate(lines) if line.startswith("Values inside, on generated[0]"))
+    assert lines[start].endswith(": 4 in both models, 3 depart")
+    assert [line.split()[0] for line in lines[start + 1 :] if line.split()[:1] and line.split()[0] in "abcy"] == [
+        *"abcy"
+    ]
+    assert "The first value that departs is 'b', of the node Mul(b). wrong, and not rounding" in " ".join(out.split())
+    code, out, _ = run(capsys, "first.onnx", "second.onnx", "--layers", "--json")
+    layers = json.loads(out)["layers"]
+    assert [v["name"] for v in layers["values"] if not v["figures"]["ok"]] == ["b", "c", "y"]
+    assert (layers["first"], layers["explanation"]["kind"], layers["explanation"]["nodes"]) == ("b", "wrong", ["Mul"])
+
+
+def test_rounding_inside(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Equal over the reals: by contract exact the folded Conv departs, and that is rounding."""
+    code, out, _ = run(capsys, "a.onnx", "b.onnx", "--layers", "--contract", "exact", "--json")
+    assert code == EXIT_PARITY
+    layers = json.loads(out)["layers"]
+    assert [value["name"] for value in layers["values"]] == ["y"]
+    assert layers["explanation"]["kind"] == "noise"
+
+
+def test_values_are_matched_through_provenance(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    proto = onnx.ModelProto.FromString(model(CHAIN, w=random(64)))
+    for node in proto.graph.node:
+        node.name = f"n_{node.output[0]}"
+    onnx.save(proto, folder / "first.onnx")
+    second = onnx.ModelProto.FromString(proto.SerializeToString())
+    second.graph.node[1].output[0] = second.graph.node[2].input[0] = "elsewhere"
+    second.graph.node[1].metadata_props.add(key="graphopt.from", value="n_b")
+    onnx.save(second, folder / "second.onnx")
+    code, out, _ = run(capsys, "first.onnx", "second.onnx", "--layers", "--json")
+    assert code == EXIT_GOOD
+    values = json.loads(out)["layers"]["values"]
+    assert [(v["name"], v["candidate"]) for v in values] == [("a", "a"), ("b", "elsewhere"), ("c", "c"), ("y", "y")]
+    assert all(value["figures"]["bitwise"] for value in values)
