@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from graphopt.api import compile
+    from graphopt.errors import RecipeError
     from graphopt.exporting.job import export
     from graphopt.graph.dead import sweep_graph
     from graphopt.graph.graph import Graph, Node, Value
@@ -45,6 +46,7 @@ _HOMES = {
     "Pass": "graphopt.pipeline.passes",
     "PassResult": "graphopt.pipeline.passes",
     "Recipe": "graphopt.pipeline.recipe",
+    "RecipeError": "graphopt.errors",
     "Tensor": "graphopt.graph.tensor",
     "Value": "graphopt.graph.graph",
     "compile": "graphopt.api",
@@ -75,6 +77,7 @@ __all__ = [
     "Pass",
     "PassResult",
     "Recipe",
+    "RecipeError",
     "Tensor",
     "Value",
     "compile",

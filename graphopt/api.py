@@ -70,5 +70,7 @@ def _recipe(recipe: str | Path | Recipe | Sequence[Pass]) -> Recipe:
 def _at_opset(recipe: Recipe, opset: int | None) -> Recipe:
     if opset is None:
         return recipe
+    if recipe.before is not None:
+        return replace(recipe, before=_at_opset(recipe.before, opset))
     first = [{"use": "inline-functions"}, {"use": "convert-opset", "opset": opset}]
     return replace(recipe, passes=(*(make_pass(entry, "--opset") for entry in first), *recipe.passes))

@@ -35,7 +35,9 @@ class ApplyRules(Pass):
     def apply(self, model: Model, context: Context) -> PassResult:
         first = len(context.journal.firings)
         for phase in self.phases:
-            engine = Engine(context.rules_of(phase, self.rules), model, {}, context.tallies, context.barred)
+            engine = Engine(
+                context.rules_of(phase, self.rules), model, context.environment, context.tallies, context.barred
+            )
             engine.run(context.journal, self.name, context.trace)
         fired = context.journal.counts(first)
         by_place = {r.place: r for r in context.rules}

@@ -12,8 +12,9 @@ from graphopt import Context, Model, Pass, PassResult, convert_opset
 class ConvertOpset(Pass):
     """Bring the model to another opset of the standard's operators, by onnx's own converter.
 
-    Attributes:
+    Options:
         opset: the version of the default domain, 7 or later.
+        at-least: leave a model alone that is at a later one.
 
     Contract: real. The converter's rules are not ours: the gate compares what they give.
     """
@@ -21,6 +22,7 @@ class ConvertOpset(Pass):
     name: ClassVar[str] = "convert-opset"
 
     opset: int
+    at_least: bool = False
 
     @property
     def idempotent(self) -> bool:
@@ -28,5 +30,5 @@ class ConvertOpset(Pass):
 
     def apply(self, model: Model, context: Context) -> PassResult:
         before = model.opset
-        changed = convert_opset(model, self.opset)
-        return PassResult(changed, "real", details={"from": before, "to": self.opset})
+        changed = not (self.at_least and before >= self.opset) and convert_opset(model, self.opset)
+        return PassResult(changed, "real", details={"from": before, "to": model.opset})

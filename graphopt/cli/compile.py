@@ -49,6 +49,16 @@ def compile(
     samples: Annotated[
         int | None, typer.Option(min=1, help="Most samples of the data to compare on, or samples to generate a shape.")
     ] = None,
+    stats: Annotated[
+        Path | None,
+        typer.Option(help="Statistics of calibration: used if the file is there, else written.", show_default=False),
+    ] = None,
+    calibrate: Annotated[
+        str, typer.Option(help="How ranges follow from statistics: max, percentile, entropy, mse, or auto.")
+    ] = "auto",
+    synthetic_calibration: Annotated[
+        bool, typer.Option("--synthetic-calibration", help="Calibrate on inputs that are made up. For trials alone.")
+    ] = False,
     fold_budget: Annotated[str, typer.Option(help="Bytes that constant folding may add to the model.")] = "1MB",
     tensor_limit: Annotated[str, typer.Option(help="Largest intermediate tensor that a model may make.")] = "4GB",
     initializer_inputs: Annotated[
@@ -97,6 +107,9 @@ def compile(
             overridable=initializer_inputs,
             build=BuildOptions(tuple(compute_capability or ()), build_memory, build_timeout),
             latency=latency,
+            calibrate=calibrate,
+            stats=stats,
+            synthetic_calibration=synthetic_calibration,
             trace=seen,
             progress=progress(),
         )

@@ -9,6 +9,7 @@ from graphopt.lang import tree as t
 from graphopt.lang.build_declarations import build_axes, build_prune
 from graphopt.lang.build_patterns import build_match, build_targets
 from graphopt.lang.diagnostics import Diagnostic, RuleError
+from graphopt.lang.expand import expand, variadic_names
 from graphopt.lang.expressions import build_expression
 from graphopt.lang.source import Source
 from graphopt.lang.syntax import Branch, Reader, branches, integer_of, line_text, number_of, text_of, tokens, words
@@ -101,6 +102,8 @@ def _rule(tree: Branch, reader: Reader, phase: str, opset: t.OpsetRange | None) 
     }
     for child in branches(tree):
         _fill(fields, child, reader)
+    lists = variadic_names(fields["matches"])
+    fields["rewrites"] = tuple(expand(rewrite, lists) for rewrite in fields["rewrites"])
     return t.Rule(name=str(name), name_span=reader.span(name), span=reader.span(tree), **fields)
 
 

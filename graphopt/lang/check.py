@@ -13,6 +13,7 @@ from graphopt.lang.check_operators import check_operators
 from graphopt.lang.check_opsets import check_opsets
 from graphopt.lang.check_outputs import check_outputs
 from graphopt.lang.check_prune import check_prunes
+from graphopt.lang.check_quantize import check_quantize
 from graphopt.lang.check_sorts import check_sorts
 from graphopt.lang.check_targets import check_targets
 from graphopt.lang.check_termination import check_termination
@@ -78,7 +79,7 @@ def _check_rule(rule: t.Rule, targets: Sequence[TargetFacts], found: Diagnostics
         look(rule, found)
     if len(found.found) > before:
         return  # what follows reads the rule as if it made sense
-    for look in (check_types, check_opsets, check_termination):
+    for look in (check_types, check_opsets, check_termination, check_quantize):
         look(rule, found)
     check_targets(rule, targets, found)
 

@@ -8,7 +8,7 @@ from graphopt.lang import tree as t
 from graphopt.lang.check_operators import guarded_operators
 from graphopt.lang.check_termination import emitted_operators, heads
 from graphopt.lang.diagnostics import Diagnostics
-from graphopt.lang.target import TargetFacts
+from graphopt.lang.target import TEXTS, TargetFacts
 
 PHASE = "legalize"
 
@@ -18,7 +18,7 @@ def check_targets(rule: t.Rule, targets: Sequence[TargetFacts], found: Diagnosti
     operator that it takes out."""
     if rule.phase != PHASE:
         return
-    named = {name for condition in (*rule.when, *rule.where) for name in _names(condition)}
+    named = {name for condition in (*rule.when, *rule.where) for name in values_named(condition, "name")}
     for target in targets:
         is_for = target.name in named if named else any(not target.supports(o) for o in heads(rule))
         if not is_for:
@@ -33,16 +33,29 @@ def check_targets(rule: t.Rule, targets: Sequence[TargetFacts], found: Diagnosti
                 )
 
 
-def _names(condition: t.Expression) -> Iterator[str]:
-    """The targets that a condition names: `target.name == "x"`, `target.name in ["x", "y"]`."""
+def values_named(condition: t.Expression, member: str) -> Iterator[str]:
+    """The texts that a condition lets a member of the target be: `target.name == "x"`, `target.name in ["x", "y"]`."""
     if not isinstance(condition, t.Operation) or condition.sign not in ("==", "in", "and"):
         return
     if condition.sign == "and":
         for operand in condition.operands:
-            yield from _names(operand)
+            yield from values_named(operand, member)
         return
     left, right = condition.operands
-    for member, value in ((left, right), (right, left)):
-        if isinstance(member, t.Member) and isinstance(member.of, t.Name) and member.of.name == "target":
+    for part, value in ((left, right), (right, left)):
+        if isinstance(part, t.Member) and part.name == member and _is_target(part.of):
             items = value.items if isinstance(value, t.ListOf) else (value,)
             yield from (i.value for i in items if isinstance(i, t.Literal) and isinstance(i.value, str))
+
+
+def _is_target(value: t.Expression) -> bool:
+    return isinstance(value, t.Name) and value.name == "target"
+
+
+def for_others(first: t.Rule, second: t.Rule) -> bool:
+    """Whether two rules say that they are for different targets, so that they never meet."""
+    for member in TEXTS:
+        mine, others = ({v for c in (*r.when, *r.where) for v in values_named(c, member)} for r in (first, second))
+        if mine and others and not mine & others:
+            return True
+    return False

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 
 from graphopt.lang import tree as t
+from graphopt.lang.check_targets import for_others
 from graphopt.lang.check_termination import emitted_operators, heads
 from graphopt.lang.diagnostics import Diagnostics
 from graphopt.lang.names import pattern_size, walk
@@ -45,7 +46,8 @@ def _check_order(rules: list[t.Rule], found: Diagnostics, shipped: Collection[in
             if id(rule) in shipped and id(other.rule) not in shipped:
                 continue
             at_once = turns[id(other.rule)] == turns[id(rule)]
-            if _share_opsets(rule, other.rule) and _conflict(other, side, found, at_once=at_once):
+            may_meet = _share_opsets(rule, other.rule) and not for_others(rule, other.rule)
+            if may_meet and _conflict(other, side, found, at_once=at_once):
                 break
         for operator in side.operators:
             by_root.setdefault(operator, []).append(side)

@@ -169,10 +169,11 @@ def _call(expression: t.Call) -> Compute:
     arguments = [compile_expression(a) for a in expression.arguments]
     keywords = [(name, compile_expression(a)) for name, a in expression.keywords]
     found = FUNCTIONS[expression.function]
-    call, takes_unknown = found.call, found.takes_unknown
+    call, takes_unknown, reads = found.call, found.takes_unknown, found.reads
 
     def compute(bindings: Bindings) -> Any:
-        values = [a(bindings) for a in arguments]
+        values = [bindings.get(reads, UNKNOWN)] if reads is not None else []
+        values += [a(bindings) for a in arguments]
         named = {name: a(bindings) for name, a in keywords}
         if not takes_unknown and any(v is UNKNOWN for v in (*values, *named.values())):
             return UNKNOWN

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from graphopt.lang import list_functions, target_functions, tensor_functions
+from graphopt.lang import graph_functions, list_functions, quantize_functions, target_functions, tensor_functions
 from graphopt.lang.registry import FUNCTIONS, Function
 
-__all__ = ["FUNCTIONS", "Function", "list_functions", "target_functions", "tensor_functions"]
+__all__ = [
+    "FUNCTIONS",
+    "Function",
+    "graph_functions",
+    "list_functions",
+    "quantize_functions",
+    "target_functions",
+    "tensor_functions",
+]

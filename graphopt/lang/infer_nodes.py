@@ -58,13 +58,27 @@ class NodeSorts:
     def _node(self, node: t.NodeCall, facts: Facts) -> None:
         operators = operators_of(node.operator, self.rule)
         for position, argument in enumerate(node.arguments):
-            for value, known in _branches(argument, facts, self.inference):
-                if isinstance(value, t.NodeCall):
-                    self._node(value, known)
-                else:
-                    self._input(value, known, [_formal(o, position, self.rule) for o in operators])
+            formals = [_formal(o, position, self.rule) for o in operators]
+            if isinstance(argument, t.Each):
+                self._each(argument, facts, formals)
+            else:
+                self._argument(argument, facts, formals)
         for name, value, _ in node.attributes:
             self._attribute(name, value, facts, operators)
+
+    def _argument(self, argument: t.Expression, facts: Facts, formals: list[Formal | None]) -> None:
+        for value, known in _branches(argument, facts, self.inference):
+            if isinstance(value, t.NodeCall):
+                self._node(value, known)
+            else:
+                self._input(value, known, formals)
+
+    def _each(self, argument: t.Each, facts: Facts, formals: list[Formal | None]) -> None:
+        """The same for each tensor of a list: in it the name stands for one of them."""
+        whole = self.inference.sorts[argument.name]
+        self.inference.sorts[argument.name] = TENSOR
+        self._argument(argument.value, facts, formals)
+        self.inference.sorts[argument.name] = whole
 
     def _input(self, value: t.Expression, facts: Facts, formals: list[Formal | None]) -> None:
         sort = self.inference.infer(value, facts)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from graphopt.errors import did_you_mean
-from graphopt.lang import sort_rules, target
+from graphopt.lang import expand, sort_rules, target
 from graphopt.lang import tree as t
 from graphopt.lang.diagnostics import Diagnostics
 from graphopt.lang.functions import FUNCTIONS, Function
@@ -189,7 +189,7 @@ class Inference:
             if expression.name not in target.MEMBERS:
                 help_line = did_you_mean(expression.name, target.MEMBERS) or "it has a name and dtypes: target.int8"
                 return self.refuse("GR024", f"a target has no {expression.name}", expression.span, help_line)
-            return TEXT if expression.name == "name" else BOOL
+            return TEXT if expression.name in target.TEXTS else BOOL
         if expression.name not in MEMBERS:
             help_line = did_you_mean(expression.name, MEMBERS)
             return self.refuse("GR024", f"a tensor has no {expression.name}", expression.span, help_line)
@@ -231,6 +231,8 @@ class Inference:
         function = self.functions.get(expression.function)
         if function is None:
             return ANY
+        if expression.function == expand.NAME:
+            return self.refuse("GR023", "qdq cannot stand here like this", expression.span, expand.HELP)
         fitting = [s for s in function.signatures if s.accepts_count(len(sorts) + len(named))]
         if not fitting:
             count = len(sorts) + len(named)

@@ -20,6 +20,8 @@ class Function:
         call: the Python behind it.
         takes_unknown: whether it wants to see UNKNOWN arguments; else any of them makes the result UNKNOWN.
         origin: the module that it was registered from.
+        reads: under what bindings hold what it gets as its first argument, beside those that are written; None for
+            functions of their arguments alone.
     """
 
     name: str
@@ -28,12 +30,15 @@ class Function:
     call: Callable[..., Any]
     takes_unknown: bool
     origin: str
+    reads: str | None = None
 
 
 FUNCTIONS: dict[str, Function] = {}
 
 
-def function(*signatures: str, takes_unknown: bool = False) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def function(
+    *signatures: str, takes_unknown: bool = False, reads: str | None = None
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Register a function of the language: `@function("rep(item: A, count: int) -> list[A]")`. Its docstring
     documents it; it sees values as expressions compute them, tensors and symbolic dims included."""
     parsed = tuple(parse_signature(s) for s in signatures)
@@ -41,7 +46,7 @@ def function(*signatures: str, takes_unknown: bool = False) -> Callable[[Callabl
     def register(call: Callable[..., Any]) -> Callable[..., Any]:
         doc = " ".join((call.__doc__ or "").split())
         name = parsed[0].name
-        FUNCTIONS[name] = Function(name, parsed, doc, call, takes_unknown, call.__module__)
+        FUNCTIONS[name] = Function(name, parsed, doc, call, takes_unknown, call.__module__, reads)
         return call
 
     return register

@@ -17,6 +17,10 @@ class TargetFacts:
         lacks: operators of the standard's domains that it cannot run, as rules write them.
         has: operators of other domains that it can run.
         dtypes: element types that it computes in.
+        placement: which of the two ways to place QuantizeLinear and DequantizeLinear its kernels want: "inputs" (of
+            the operators that run on codes; outputs stay as they are), or "everywhere" (what they make as well).
+        quantizes: operators of which it has a kernel that reads codes.
+        activations: the element type in which it wants activations of 8 bits.
         refuses: forms of operators that it has and does not take, by their names in its file.
     """
 
@@ -24,6 +28,9 @@ class TargetFacts:
     lacks: frozenset[str] = frozenset()
     has: frozenset[str] = frozenset()
     dtypes: frozenset[DType] = frozenset(DType)
+    placement: str = "inputs"
+    quantizes: frozenset[str] = frozenset()
+    activations: DType = DType.int8
     refuses: frozenset[str] = frozenset()
 
     def supports(self, operator: str) -> bool:
@@ -32,8 +39,9 @@ class TargetFacts:
         return operator in self.has if domain else name not in self.lacks
 
     def member(self, name: str) -> str | bool:
-        """`target.name`, or `target.int8`: whether it computes in that element type."""
-        return self.name if name == "name" else DType[name] in self.dtypes
+        """`target.name`, `target.placement`, or `target.int8`: whether it computes in that element type."""
+        return getattr(self, name) if name in TEXTS else DType[name] in self.dtypes
 
 
-MEMBERS = ("name", *DType.__members__)
+TEXTS = ("name", "placement")
+MEMBERS = (*TEXTS, *DType.__members__)

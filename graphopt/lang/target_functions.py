@@ -13,6 +13,13 @@ def _supports(target: Any, operator: Any) -> Any:
     return target.supports(operator)
 
 
+@function("quantizes(target: target, operator: operator) -> bool")
+def _quantizes(target: Any, operator: Any) -> Any:
+    """Whether the target has a kernel of an operator that reads codes, written `target.quantizes(Op)`; unknown where
+    there is no target."""
+    return operator in target.quantizes
+
+
 @function("refuses(target: target, form: text) -> bool")
 def _refuses(target: Any, form: Any) -> Any:
     """Whether the target has an operator and does not take this form of it, by the name that its file has for the

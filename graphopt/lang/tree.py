@@ -90,7 +90,17 @@ class NodeCall:
     span: Span
 
 
-Expression = Literal | Name | Capital | ListOf | Operation | Member | Index | Slice | Call | NodeCall
+@dataclass(frozen=True)
+class Each:
+    """Inputs of a node: `value` once for each tensor of the list `name`, which in it stands for that one tensor. Rules
+    write it as `qdq(xs)`."""
+
+    value: Expression
+    name: str
+    span: Span
+
+
+Expression = Literal | Name | Capital | ListOf | Operation | Member | Index | Slice | Call | NodeCall | Each
 
 # --- patterns ---
 

@@ -27,6 +27,7 @@ from graphopt.graph.sizes import sizes_of
 from graphopt.graph.types import oversized
 from graphopt.parity.model_interface import read_interface
 from graphopt.parity.refusals import NotRunnable
+from graphopt.pipeline.calibration import AUTO, Calibration, check_method
 from graphopt.pipeline.legalization import legalized
 from graphopt.pipeline.manager import When
 from graphopt.pipeline.output import ENGINES, Staging, refuse_to_replace, staging
@@ -36,7 +37,7 @@ from graphopt.pipeline.result import CompileResult, Latency, PassRecord
 from graphopt.pipeline.rollback import OnFailure, Rewriting
 from graphopt.progress import SILENT, Progress
 from graphopt.rewrite.journal import Firing, Journal
-from graphopt.rewrite.library import load_rules
+from graphopt.rewrite.library import common_target, load_rules
 from graphopt.verify.proof_state import UNPROVED, proof_states, refuse_unproved
 
 if TYPE_CHECKING:
@@ -73,6 +74,10 @@ class Options:
         latency: whether to time the model in ONNX Runtime.
         progress: where long work shows itself.
         trace: sees every firing as it happens.
+        calibrate: how thresholds follow from what calibration has seen: a method of
+            `graphopt.calibration.thresholds`, or "auto".
+        stats: a file of statistics: used if it is there, else written.
+        synthetic_calibration: calibrate on inputs that are made up, where there are no others.
         documents: further files of the output, each made from the finished result.
     """
 
@@ -94,6 +99,9 @@ class Options:
     latency: bool = False
     progress: Progress = SILENT
     trace: Callable[[Firing], None] | None = None
+    calibrate: str = AUTO
+    stats: Path | None = None
+    synthetic_calibration: bool = False
     documents: Mapping[str, Document] = field(default_factory=dict[str, Document])
 
 
@@ -131,6 +139,8 @@ def _compile(source: Path, output: Path, options: Options) -> CompileResult:
             options.progress,
             options.trace,
             skipped=options.skip,
+            target=common_target(options.targets),
+            calibration=run.calibration(),
         )
         path = folder.folder / "model.onnx"
         afresh = partial(load, source, overridable=options.overridable)
@@ -154,6 +164,7 @@ def _compile(source: Path, output: Path, options: Options) -> CompileResult:
             notes=(*model.notes, *run.notes, *rewriting.notes, *_left_computed(rewriting.records), *_unproved(proofs)),
             proofs=proofs,
             seconds=time.perf_counter() - started,
+            warnings=context.calibration.warnings if context.calibration is not None else (),
             versions={name: version(name) for name in ("graphopt", "onnx", "onnxruntime", "numpy", "polygraphy")},
         )
         _write_journal(folder, rewriting.context.journal)
@@ -214,6 +225,23 @@ class _Run:
         )
         self.notes += drawn.notes
         self.samples = list(drawn.samples)
+
+    def calibration(self) -> Calibration | None:
+        """What to calibrate with, if the user gave anything."""
+        options = self.options
+        samples: Iterable[Sample] | None = None
+        if options.data is not None:
+            from graphopt.data.sources import open_source
+
+            samples = open_source(options.data, read_interface(self.source, str(self.source)))
+        elif options.synthetic_calibration:
+            if not self.samples:
+                self._draw()
+            samples = self.samples
+        if samples is None and options.stats is None:
+            return None
+        is_synthetic = options.data is None and options.synthetic_calibration
+        return Calibration(samples, check_method(options.calibrate), options.stats, is_synthetic)
 
     def build(self, backend: Backend, folder: Staging, model: Path) -> Artifact:
         place = folder.folder / ENGINES / backend.name

@@ -41,8 +41,13 @@ class Manager:
             RecipeError: a pass has options that ask for what there is not.
             RewriteError: a pass could not go on, or does not do what it says.
         """
-        for number, step in enumerate(recipe.passes, 1):
-            self._check(step, f"recipe {recipe.name}, pass {number}, {step.name}")
+        for stage in recipe.stages:
+            for number, step in enumerate(stage.passes, 1):
+                self._check(step, f"recipe {stage.name}, pass {number}, {step.name}")
+        for stage in recipe.stages:
+            self._run(stage)
+
+    def _run(self, recipe: Recipe) -> None:
         with self._context.progress.task("rewriting", len(recipe.passes)) as task:
             changes = 0
             seen: dict[int, int] = {}

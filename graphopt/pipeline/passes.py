@@ -11,7 +11,10 @@ from typing import Any, ClassVar
 from graphopt.errors import RecipeError, did_you_mean
 from graphopt.graph.model import Model
 from graphopt.lang import tree
+from graphopt.lang.quantizer import QUANTIZER, Quantizer
+from graphopt.lang.target import TargetFacts
 from graphopt.lang.words import PHASES
+from graphopt.pipeline.calibration import Calibration
 from graphopt.progress import SILENT, Progress
 from graphopt.rewrite.journal import Firing, Journal, Site
 from graphopt.rewrite.watch import Tally
@@ -55,6 +58,8 @@ class Context:
         tallies: collects, by rule, what came of every attempt, where someone wants to know.
         skipped: names of the rules that are left out.
         barred: firings that were undone, and must not happen again.
+        target: what is compiled for; None where nothing is known of it.
+        calibration: what the run calibrates with, and the ranges that it has found; None for a run without data.
     """
 
     rules: Sequence[tree.Rule] = ()
@@ -66,6 +71,17 @@ class Context:
     tallies: dict[str, Tally] | None = None
     skipped: Sequence[str] = ()
     barred: frozenset[Site] = frozenset()
+    target: TargetFacts | None = None
+    calibration: Calibration | None = None
+
+    @property
+    def environment(self) -> dict[str, Any]:
+        """What rules know of the run: the target, and how to quantize."""
+        known: dict[str, Any] = {}
+        if self.target is not None:
+            known["target"] = self.target
+            known[QUANTIZER] = Quantizer(self.calibration, self.target.activations)
+        return known
 
     def rules_of(self, phase: str, names: Sequence[str] = ()) -> list[tree.Rule]:
         """The rules of a phase; those of these names alone, if there are any.
@@ -121,6 +137,7 @@ def _shipped(module: str, name: str) -> Callable[[], type[Pass]]:
 
 PASSES: dict[str, Callable[[], type[Pass]]] = {
     "apply-rules": _shipped("apply_rules", "ApplyRules"),
+    "calibrate": _shipped("calibrate", "Calibrate"),
     "fold-constants": _shipped("fold_constants", "FoldConstants"),
     "convert-opset": _shipped("convert_opset", "ConvertOpset"),
     "eliminate-common-subexpressions": _shipped("eliminate_common_subexpressions", "EliminateCommonSubexpressions"),

@@ -16,17 +16,24 @@ from pydantic import TypeAdapter, ValidationError
 from graphopt.errors import RecipeError, did_you_mean
 from graphopt.pipeline.passes import Pass, find_pass
 
-KEYS = ("description", "rounds", "pass")
+KEYS = ("description", "after", "rounds", "pass")
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """A list of passes, run in order, again and again until a round changes nothing or `rounds` have run."""
+    """A list of passes, run in order, again and again until a round changes nothing or `rounds` have run. Another
+    recipe may go `before`, with rounds of its own."""
 
     name: str
     description: str
     passes: tuple[Pass, ...]
     rounds: int = 1
+    before: Recipe | None = None
+
+    @property
+    def stages(self) -> tuple[Recipe, ...]:
+        """This recipe behind those that go before it."""
+        return (*(self.before.stages if self.before is not None else ()), self)
 
     @staticmethod
     def load(name_or_path: str | Path) -> Recipe:
@@ -86,7 +93,17 @@ def parse_recipe(text: str, name: str, where: str) -> Recipe:
     description = content.get("description", "")
     if not isinstance(description, str):
         raise RecipeError(f"description is {description!r}", where=where, help="a description is a text")
-    return Recipe(name, description, passes, rounds)
+    return Recipe(name, description, passes, rounds, _before(content.get("after"), where))
+
+
+def _before(name: Any, where: str) -> Recipe | None:
+    """The recipe that ships under this name: those of files could go round in circles."""
+    if name is None:
+        return None
+    if not isinstance(name, str) or name not in shipped_recipes():
+        hint = did_you_mean(str(name), shipped_recipes()) or f"recipes: {', '.join(shipped_recipes())}"
+        raise RecipeError(f"there is no recipe {name!r} to run before", where=where, help=hint)
+    return _shipped(name)
 
 
 def _entries(value: Any) -> list[dict[str, Any]]:

@@ -74,6 +74,7 @@ class CompileResult:
         artifacts: one for each target.
         latency: measured on request.
         notes: what the user should know.
+        warnings: what keeps the result from being used.
         proofs: of each rule that fired, as rule@file:line, whether it is "proved", "holds" (on every instance that
             was tried) or is "unproved".
         seconds: wall time of the whole compile.
@@ -95,6 +96,7 @@ class CompileResult:
     proofs: Mapping[str, str]
     seconds: float
     versions: Mapping[str, str]
+    warnings: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:

@@ -33,6 +33,7 @@ def to_json(result: CompileResult) -> Json:
         "latency": [dataclasses.asdict(latency) for latency in result.latency],
         "proofs": result.proofs,
         "notes": result.notes,
+        "warnings": result.warnings,
         "seconds": result.seconds,
         "versions": result.versions,
     }

@@ -48,6 +48,8 @@ def show(result: CompileResult, console: Console) -> None:
     for artifact in result.artifacts:
         _show_kernels(artifact, console)
     table(console, "Notes", ("",), ((note,) for note in result.notes), limit=None)
+    for warning in result.warnings:
+        console.print(printable(f"Warning: {warning}"), style="bold red")
 
 
 def show_comparison(comparison: Comparison, console: Console) -> None:

@@ -4,26 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
-import numpy as np
 from onnx.shape_inference import InferenceError
 
 from graphopt.errors import NothingChanged
-from graphopt.graph.attributes import Attribute, Kind
+from graphopt.graph.attributes import Attribute
 from graphopt.graph.dead import sweep
-from graphopt.graph.dtypes import DType
 from graphopt.graph.graph import Graph, Node, Value
 from graphopt.graph.model import Model
 from graphopt.graph.order import depends_on
-from graphopt.graph.schemas import attribute_default, attribute_kind, schema
+from graphopt.graph.schemas import attribute_default, attribute_kind
 from graphopt.graph.tensor import Tensor
 from graphopt.graph.types import infer_node, merge_shapes
 from graphopt.lang.literals import same_attribute
-from graphopt.lang.values import Constant, Decline, constant_of, round_to
-from graphopt.rewrite.emit import NewNode, NewOutput, Plan
+from graphopt.lang.values import Decline
+from graphopt.rewrite.emit import WHOLE, NewNode, NewOutput, Plan
 from graphopt.rewrite.mark import mark
+from graphopt.rewrite.operands import schema_types, to_attribute, to_tensor
+from graphopt.rewrite.pairs import CODES, DEQUANTIZE, QUANTIZE, VALUES, find_twin, output_name, same_constant, supersede
 from graphopt.rewrite.rule import CompiledRule
 from graphopt.rewrite.state import State
 
@@ -59,6 +58,7 @@ def _draft(rule: CompiledRule, state: State) -> _Draft:
     draft = _Draft(rule, state)
     for node in plan.nodes:
         draft.add(node)
+    plan.results = {n: draft.there(r) for n, r in plan.results.items()}
     draft.check_results(plan)
     return draft
 
@@ -72,6 +72,8 @@ class _Draft:
         self.model: Model = state.model
         self.graph: Graph = state.graph
         self.nodes: dict[NewNode, Node] = {}
+        self.reused: dict[NewNode, Node] = {}
+        self.instead: dict[Node, Node] = {}
         self.constants: list[tuple[Node, int, Tensor, str]] = []
         self.moved: dict[Value, Value] = {}
         self.root = next(iter(state.nodes or state.shared))
@@ -86,11 +88,21 @@ class _Draft:
             infer_node(node, self.model)
         except InferenceError as error:
             raise Decline(f"{new.op_type} does not take these inputs: {str(error).splitlines()[0]}") from None
+        twin = find_twin(node, self.graph, self.state.nodes)
+        if twin is not None:
+            self.reused[new] = twin
+            del self.nodes[new]
+            self.constants = [c for c in self.constants if c[0] is not node]
+
+    def there(self, result: Any) -> Any:
+        """A result that a node of the graph makes already, as its value; any other as it is."""
+        is_reused = isinstance(result, NewOutput) and result.node in self.reused
+        return self.reused[result.node].outputs[result.index] if is_reused else result
 
     def _inputs(self, new: NewNode, node: Node) -> list[Value | None]:
         values: list[Value | None] = []
         pending: list[tuple[int, Any]] = []
-        for index, operand in enumerate(new.inputs):
+        for index, operand in enumerate(map(self.there, new.inputs)):
             if isinstance(operand, NewOutput):
                 values.append(self.nodes[operand.node].outputs[operand.index])
             elif operand is None or isinstance(operand, Value):
@@ -98,10 +110,10 @@ class _Draft:
             else:
                 values.append(None)
                 pending.append((index, operand))
-        types = _schema_types(new, self.model)
+        types = schema_types(new, self.model)
         known = {types[i]: v.dtype for i, v in enumerate(values) if v is not None and v.dtype and types[i]}
         for index, operand in pending:
-            tensor = _to_tensor(operand, known.get(types[index]), self.state.bindings)
+            tensor = to_tensor(operand, known.get(types[index]), self.state.bindings)
             known.setdefault(types[index], tensor.dtype)
             placeholder = Value(f"c{index}", self.graph, tensor.dtype, tensor.shape)
             placeholder.constant = tensor
@@ -120,7 +132,7 @@ class _Draft:
             if value is None or (default is not None and same_attribute(value, default)):
                 continue
             kind = attribute_kind(new.op_type, opset, name, new.domain)
-            made[name] = _attribute(name, kind, value)
+            made[name] = to_attribute(name, kind, value)
         return made
 
     def check_results(self, plan: Plan) -> None:
@@ -136,7 +148,7 @@ class _Draft:
                 raise Decline(f"{name} would change its shape from {old!r} to {new!r}")
         self._check_reads(plan)
         removed = list(self.state.nodes)
-        if len(plan.nodes) == 1 and len(removed) == 1 and _is_same(self.nodes[plan.nodes[0]], removed[0]):
+        if len(self.nodes) == len(removed) == 1 and _is_same(next(iter(self.nodes.values())), removed[0]):
             raise NothingChanged(
                 f"the rule {self.rule.place} fired at {removed[0].label} and changed nothing",
                 help="add a condition that is false where there is nothing to do",
@@ -174,11 +186,12 @@ class _Draft:
         added = [*self.nodes.values(), *identities.values()]
         order = max(n.order for n in removed) if removed else self.root.order
         for node, index, tensor, hint in self.constants:
-            base = f"{node.outputs[0].name if node.outputs[0] else node.name}.{hint}"
+            base = hint[1:] if hint.startswith(WHOLE) else f"{_name_of(node)}.{hint}"
             node.inputs[index] = self.graph.add_initializer(tensor, base)
         for node in self.nodes.values():
             mark(node, [*removed, *self.state.shared], self.rule.place)
             self.graph.add_node(node, order)
+        read.extend(self._supersede())
         read.extend(_values_read(sweep(read)))
         touched.extend(o for n in added for o in n.outputs if o is not None)
         touched.extend(v for v in read if v.producer is not None or v.is_input)
@@ -262,7 +275,9 @@ class _Draft:
                 assert draft is not None
                 name = rebound.get(output)
                 if name is None:
-                    draft.name = self.model.names.fresh(f"{self.root.label}.{new.op_type}")
+                    draft.name = self._kept_name(node, output.index) or self.model.names.fresh(
+                        self._base_name(new, node)
+                    )
                     continue
                 old: Value = self.state.bindings[name]
                 if old.dtype is None:
@@ -271,6 +286,46 @@ class _Draft:
                 for other in self.nodes.values():
                     other.inputs = [old if v is draft else v for v in other.inputs]
                 node.outputs[output.index] = old
+                if not old.is_output:
+                    self._keep_name(new, old)
+
+    def _kept_name(self, node: Node, index: int) -> str | None:
+        """Where a rule quantizes, what it puts in place of a node goes on under the names that calibration knows."""
+        old = self.instead.get(node)
+        value = old.output(index) if old is not None else None
+        quantizes = any(n.op_type == QUANTIZE for n in self.nodes)
+        return value.name if quantizes and value is not None and value in self.state.interior else None
+
+    def _base_name(self, new: NewNode, node: Node) -> str:
+        """What an output is called after that is none of the match."""
+        source = node.inputs[0] if node.inputs else None
+        hint = new.hints[0] if new.hints else ""
+        of = hint[1:].rpartition(".")[0] if hint.startswith(WHOLE) else source.name if source is not None else ""
+        return output_name(node, of) or f"{self.root.label}.{new.op_type}"
+
+    def _keep_name(self, new: NewNode, old: Value) -> None:
+        """What a rewrite quantizes stays under its name, and what readers get instead has another one."""
+        codes = new.inputs[0] if new.inputs else None
+        inner = codes.node.inputs[0] if isinstance(codes, NewOutput) and codes.node.op_type == QUANTIZE else None
+        if not isinstance(inner, NewOutput) or inner.node not in self.nodes or codes is None:
+            return
+        node, half = self.nodes[inner.node], self.nodes.get(codes.node)
+        value, between = node.outputs[inner.index], half.outputs[0] if half is not None else None
+        if value is None or between is None:
+            return
+        value.name, value.declared, old.declared = old.name, old.declared, None
+        between.name = self.model.names.fresh(value.name + CODES)
+        old.name = self.model.names.fresh(value.name + VALUES)
+
+    def _supersede(self) -> list[Value]:
+        """Tensors that are quantized in other steps from now on are read in these everywhere."""
+        left: list[Value] = []
+        for new, node in self.nodes.items():
+            codes = new.inputs[0] if new.op_type == DEQUANTIZE and new.inputs else None
+            first = self.nodes.get(codes.node) if isinstance(codes, NewOutput) else None
+            if first is not None and first.op_type == QUANTIZE:
+                left += supersede(first, node)
+        return left
 
     def _name_nodes(self, removed: list[Node]) -> None:
         free = [n for n in removed if n.name]
@@ -278,6 +333,7 @@ class _Draft:
             same = next((n for n in free if n.op_type == node.op_type), None)
             if same is not None:
                 free.remove(same)
+                self.instead[node] = same
                 node.name, node.doc_string = same.name, same.doc_string
                 node.metadata = dict(same.metadata)
             else:
@@ -297,51 +353,13 @@ def _hides(name: str, inner: Graph | None, outer: Graph) -> bool:
     return False
 
 
+def _name_of(node: Node) -> str:
+    """What constants of a node are called after."""
+    return node.outputs[0].name if node.outputs and node.outputs[0] else node.name
+
+
 def _values_read(nodes: Iterable[Node]) -> list[Value]:
     return list(dict.fromkeys(v for n in nodes for v in (*n.inputs, *n.outputs) if v is not None))
-
-
-def _schema_types(new: NewNode, model: Model) -> list[str]:
-    """For each input the type variable of the schema that it shares with others, or a text of its own."""
-    formal = _formal_types(new.op_type, model.opsets.get(new.domain, 0), new.domain)
-    if not formal:
-        return [f"input {i}" for i in range(len(new.inputs))]
-    return [formal[min(i, len(formal) - 1)] for i in range(len(new.inputs))]
-
-
-@cache
-def _formal_types(op_type: str, opset: int, domain: str) -> tuple[str, ...]:
-    found = schema(op_type, opset, domain)
-    return () if found is None else tuple(i.type_str for i in found.inputs)
-
-
-def _to_tensor(operand: Any, dtype: DType | None, bindings: dict[str, Any]) -> Tensor:
-    constant: Constant = constant_of(operand)
-    wanted = dtype or constant.dtype
-    if wanted is None and constant.array.dtype.kind == "f":
-        generic = bindings.get("T")
-        wanted = generic if isinstance(generic, DType) else DType.float32
-    if wanted is None:
-        wanted = DType.bool if constant.array.dtype.kind == "b" else DType.int64
-    array = np.ascontiguousarray(round_to(constant, wanted))
-    return Tensor.of(array.reshape(constant.array.shape))
-
-
-def _attribute(name: str, kind: int | None, value: Any) -> Attribute:
-    if kind == Kind.TENSOR:
-        return Attribute(name, Kind.TENSOR, _to_tensor(value, None, {}))
-    if isinstance(value, DType):
-        value = int(value)
-    if isinstance(value, Constant):
-        value = value.array.tolist()
-    try:
-        made = Attribute.typed(name, kind, value) if kind is not None else Attribute.of(name, value)
-        stored = Attribute(name, made.kind, proto=made.to_proto()).value
-    except (TypeError, ValueError):
-        raise Decline(f"{value!r} is no value for the attribute {name}") from None
-    if not same_attribute(stored, made.value):
-        raise Decline(f"{value!r} is no value for the attribute {name}")
-    return made
 
 
 def _shapes_agree(old: Value, new: Value) -> bool:
@@ -357,11 +375,4 @@ def _is_same(new: Node, old: Node) -> bool:
     if (new.op_type, new.domain) != (old.op_type, old.domain) or len(new.inputs) != len(old.inputs):
         return False
     attributes = sorted(a.key() for a in new.attributes.values()) == sorted(a.key() for a in old.attributes.values())
-    return attributes and all(a is b or _same_constant(a, b) for a, b in zip(new.inputs, old.inputs, strict=True))
-
-
-def _same_constant(left: Value | None, right: Value | None) -> bool:
-    if left is None or right is None or left.constant is None or right.constant is None:
-        return False
-    same_type = left.dtype is right.dtype and left.shape == right.shape
-    return same_type and bool(np.array_equal(left.constant.numpy(), right.constant.numpy()))
+    return attributes and all(a is b or same_constant(a, b) for a, b in zip(new.inputs, old.inputs, strict=True))

@@ -85,6 +85,8 @@ def _compile(expression: t.Expression, lists: frozenset[str], outputs: int = 1) 
         return _node_call(expression, lists, outputs)
     if isinstance(expression, t.Operation) and expression.sign == "if":
         return _choice(expression, lists, outputs)
+    if isinstance(expression, t.Each):
+        return _each(expression)
     compute = compile_expression(expression)
 
     def run(bindings: Bindings, _plan: Plan) -> Any:
@@ -121,7 +123,7 @@ def _choice(expression: t.Operation, lists: frozenset[str], outputs: int) -> Emi
 def _node_call(expression: t.NodeCall, lists: frozenset[str], outputs: int) -> Emit:
     domain, op_type = split_operator(expression.operator)
     arguments = [_compile(a, lists) for a in expression.arguments]
-    hints = [a.name if isinstance(a, t.Name) else "constant" for a in expression.arguments]
+    hints = [_hint(a) for a in expression.arguments]
     attributes = [(name, _compile(value, lists)) for name, value, _ in expression.attributes]
     rest = expression.rest
 
@@ -130,7 +132,8 @@ def _node_call(expression: t.NodeCall, lists: frozenset[str], outputs: int) -> E
         names: list[str] = []
         for emit, hint in zip(arguments, hints, strict=True):
             value = emit(bindings, plan)
-            spread = hint in lists or (hint != "constant" and _is_variadic(value))
+            hint = hint(bindings) if callable(hint) else hint
+            spread = hint in lists or (hint != CONSTANT and _is_variadic(value))
             inputs.extend(value if spread else (value,))
             names.extend([hint] * (len(value) if spread else 1))
         captured: dict[str, Attribute] = bindings[rest] if rest is not None else {}
@@ -144,5 +147,36 @@ def _node_call(expression: t.NodeCall, lists: frozenset[str], outputs: int) -> E
     return run
 
 
+CONSTANT = "constant"
+
+WHOLE = "@"
+"""A hint that begins with this is a name by itself; others are what stands behind the name of the node."""
+
+
+def _hint(argument: t.Expression) -> str | Callable[[Bindings], str]:
+    """What an input is called after, where it is a constant that the rewrite has made: its name in the rule, or what
+    was computed of which tensor."""
+    if not isinstance(argument, t.Call):
+        return argument.name if isinstance(argument, t.Name | t.Each) else CONSTANT
+    first = argument.arguments[0] if argument.arguments else None
+    if not isinstance(first, t.Name):
+        return argument.function
+
+    def run(bindings: Bindings) -> str:
+        value = bindings.get(first.name)
+        return f"{WHOLE}{value.name}.{argument.function}" if isinstance(value, Value) else argument.function
+
+    return run
+
+
+def _each(expression: t.Each) -> Emit:
+    name, emit = expression.name, _compile(expression.value, frozenset())
+
+    def run(bindings: Bindings, plan: Plan) -> Any:
+        return tuple(emit({**bindings, name: item}, plan) for item in bindings[name])
+
+    return run
+
+
 def _is_variadic(value: Any) -> bool:
-    return is_list(value) and bool(value) and all(v is None or isinstance(v, Value) for v in value)
+    return is_list(value) and bool(value) and all(v is None or isinstance(v, (Value, NewOutput)) for v in value)

@@ -94,6 +94,31 @@ def shipped_files() -> list[tree.RuleFile]:
     return files.files
 
 
+def common_target(names: Sequence[str]) -> TargetFacts | None:
+    """What rules may rely on where a model is compiled for several targets; None where nothing is known of one, or
+    where they want their codes at different places."""
+    facts = {target.name: target for target in known_targets()}
+    found = [facts.get(name) for name in dict.fromkeys(names)]
+    if not found:
+        return None
+    first, *others = found
+    for other in others:
+        if first is None or other is None or first.placement != other.placement:
+            return None
+        if first.activations is not other.activations:
+            return None
+        first = TargetFacts(
+            f"{first.name}, {other.name}",
+            first.lacks | other.lacks,
+            first.has & other.has,
+            first.dtypes & other.dtypes,
+            first.placement,
+            first.quantizes & other.quantizes,
+            first.activations,
+        )
+    return first
+
+
 @cache
 def known_targets() -> tuple[TargetFacts, ...]:
     """What rules may ask of the targets of our own backends."""
@@ -105,6 +130,14 @@ def known_targets() -> tuple[TargetFacts, ...]:
         target = load(name)
         dtypes = frozenset(DType[d] for d in target.weight_dtypes) or frozenset(DType)
         found.append(
-            TargetFacts(name, frozenset(target.lacks_operators), dtypes=dtypes, refuses=frozenset(target.refuses))
+            TargetFacts(
+                name,
+                frozenset(target.lacks_operators),
+                dtypes=dtypes,
+                placement=target.placement,
+                quantizes=frozenset(target.quantizes),
+                activations=DType[target.activations],
+                refuses=frozenset(target.refuses),
+            )
         )
     return tuple(found)

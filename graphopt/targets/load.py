@@ -5,6 +5,7 @@ from __future__ import annotations
 import tomllib
 from functools import cache
 from importlib.resources import files
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, field_validator
 
@@ -64,6 +65,11 @@ class Target(_Strict):
         io_dtypes: element types of inputs and outputs; empty: not limited here.
         weight_dtypes: element types of weights; empty: not limited here.
         lacks_operators: operators of the standard that it cannot run; empty: none is known.
+        placement: where its kernels want pairs of QuantizeLinear and DequantizeLinear: before what reads codes
+            ("inputs"), or behind what makes them as well ("everywhere").
+        activations: the element type in which it wants activations quantized to 8 bits: int8, around 0, or uint8,
+            from the lowest value to the highest.
+        quantizes: operators of which it has kernels that read codes.
         lacks_arithmetic: element types that it does not compute in, or not as the standard says.
         refuses: forms of operators that it has and does not take, each under a name that rules ask for.
         plan: how its engine files begin; None: not known.
@@ -78,6 +84,9 @@ class Target(_Strict):
     io_dtypes: tuple[str, ...] = ()
     weight_dtypes: tuple[str, ...] = ()
     lacks_operators: tuple[str, ...] = ()
+    placement: Literal["inputs", "everywhere"]
+    activations: Literal["int8", "uint8"]
+    quantizes: tuple[str, ...]
     lacks_arithmetic: tuple[str, ...] = ()
     refuses: dict[str, str] = {}
     plan: Plan | None = None

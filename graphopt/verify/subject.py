@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
@@ -29,6 +30,7 @@ from graphopt.rewrite.rule import CompiledRule, applies_to, expand_operators
 from graphopt.rewrite.state import State
 from graphopt.rewrite.watch import Watch
 from graphopt.verify.build import node_calls
+from graphopt.verify.environment import activations_of, environment
 
 
 @dataclass(frozen=True)
@@ -69,11 +71,13 @@ class Subject:
         may_do_nothing: whether it had one, which may be what keeps it from what is there already.
         forms: one rule for each choice of operator generics.
         opsets: the opsets in which its operators are there, and that ONNX Runtime takes.
+        activations: the element type that it turns activations into, if it quantizes.
     """
 
     def __init__(self, rule: t.Rule) -> None:
         self.rule = replace(rule, when=())
         self.may_do_nothing = bool(rule.when)
+        self.activations = activations_of(rule)
         self.forms = expand_operators(self.rule)
         self.opsets = _opsets(self.rule)
         self._compiled: dict[tuple[int, tuple[int, ...]], list[CompiledRule]] = {}
@@ -118,7 +122,7 @@ class Subject:
         if key not in self._compiled:
             rule = self.without(frozenset(range(len(self.rule.where))))
             forms = [f for f in expand_operators(rule) if applies_to(f, opsets)]
-            self._compiled[key] = [CompiledRule(f, opsets, {}) for f in forms]
+            self._compiled[key] = [CompiledRule(f, opsets, environment(self.rule, self.activations)) for f in forms]
         return self._compiled[key]
 
 
@@ -133,10 +137,15 @@ def _carried_out(rule: CompiledRule, state: State) -> Structure:
 
 
 def rewrite(
-    rule: t.Rule, model: onnx.ModelProto, loaded: Model | None = None, *, may_do_nothing: bool = False
+    rule: t.Rule,
+    model: onnx.ModelProto,
+    loaded: Model | None = None,
+    *,
+    may_do_nothing: bool = False,
+    known: Mapping[str, Any] | None = None,
 ) -> Rewritten:
     """Let the engine apply one rule to a model, the validator behind each firing. `loaded` is the same model as our
-    graph, if it is there already; it is used up."""
+    graph, if it is there already; it is used up. `known` is what the rule reads beside the graph."""
     complaints: list[str] = []
     try:
         loaded = loaded or from_proto(_copied(model), overridable="keep")
@@ -149,7 +158,7 @@ def rewrite(
         def check(_: object) -> None:
             complaints.extend(violations(loaded, interface))
 
-        count = Engine([rule], loaded, {}).run(journal, "verify", after=check)
+        count = Engine([rule], loaded, dict(known or {})).run(journal, "verify", after=check)
         if not count:
             return Rewritten(0, model)
         if complaints:

@@ -8,10 +8,12 @@ from typing import Literal, cast
 
 import onnx
 
+from graphopt.graph.dtypes import DType
 from graphopt.graph.model import Model
 from graphopt.lang import tree as t
 from graphopt.verify.believed import false_belief
 from graphopt.verify.build import Feed
+from graphopt.verify.environment import activations_of, environment
 from graphopt.verify.judge import Contract, Outcome, judge
 from graphopt.verify.judge_run import NoKernel, Refused, run
 from graphopt.verify.subject import Rewritten, rewrite
@@ -30,8 +32,9 @@ class Trial:
         comparisons: what came of every comparison.
     """
 
-    def __init__(self, rule: t.Rule, *, may_do_nothing: bool = False) -> None:
+    def __init__(self, rule: t.Rule, *, may_do_nothing: bool = False, activations: DType | None = None) -> None:
         self.rule = rule
+        self._activations = activations or activations_of(rule)
         self._may_do_nothing = may_do_nothing
         self.contract = Contract(cast('Literal["exact", "real", "approx", "quant"]', rule.equal), rule.error)
         self.comparisons: Counter[str] = Counter()
@@ -41,7 +44,8 @@ class Trial:
     ) -> tuple[Result, Counterexample | None]:
         """Rewrite a model and compare on every set of inputs; a counterexample if the rule gets it wrong.
         `loaded` is the model as our graph, if it is there already; it is used up."""
-        rewritten = rewrite(self.rule, model, loaded, may_do_nothing=self._may_do_nothing)
+        known = environment(self.rule, self._activations, model, feeds)
+        rewritten = rewrite(self.rule, model, loaded, may_do_nothing=self._may_do_nothing, known=known)
         if not rewritten.firings:
             return "declined", None
         results: list[Result] = []

@@ -85,7 +85,7 @@ class _Verification:
             return self._verdict(
                 "not exercised", _Tally(), {}, (), "no opset that ONNX Runtime takes has its operators"
             )
-        trial = Trial(self.rule, may_do_nothing=self.subject.may_do_nothing)
+        trial = self._trial(self.rule)
         search = Search(self.subject, [True] * len(self.rule.where), self.seed, avoid=self.avoid)
         tally = self._stream(search, trial, self.instances, surrounded=True)
         if tally.found is not None:
@@ -138,6 +138,10 @@ class _Verification:
             seconds=time.perf_counter() - self.started,
         )
 
+    def _trial(self, rule: t.Rule) -> Trial:
+        subject = self.subject
+        return Trial(rule, may_do_nothing=subject.may_do_nothing, activations=subject.activations)
+
     # --- instances ---
 
     def _stream(self, search: Search, trial: Trial, wanted: int, *, surrounded: bool) -> _Tally:
@@ -189,7 +193,7 @@ class _Verification:
         """What becomes of the rule without one condition, where it does not hold and the others do."""
         condition = self.rule.where[number]
         wanted = [i != number for i in range(len(self.rule.where))]
-        trial = Trial(self.subject.without(frozenset({number})), may_do_nothing=self.subject.may_do_nothing)
+        trial = self._trial(self.subject.without(frozenset({number})))
         search = Search(self.subject, wanted, self.seed + number + 1, avoid=self.avoid)
         tally = self._stream(search, trial, WITHOUT, surrounded=False)
         text = _text(condition)

@@ -127,6 +127,7 @@ class Report(Strict):
     latency: list[Latency]
     proofs: dict[str, Literal["proved", "holds", "unproved"]]
     notes: list[str]
+    warnings: list[str]
     seconds: float
     versions: dict[str, str]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import onnx
 from onnx import checker
@@ -13,8 +14,12 @@ from graphopt.graph.load import from_proto
 from graphopt.graph.save import to_proto
 from graphopt.graph.validate import interface_of_model, validate
 from graphopt.lang import tree
+from graphopt.lang.check_targets import values_named
 from graphopt.rewrite.engine import Engine
 from graphopt.rewrite.journal import Firing, Journal
+from graphopt.rewrite.library import known_targets
+from graphopt.verify.environment import activations_of, environment
+from tests.rules.weights import samples
 
 
 @dataclass(frozen=True)
@@ -28,6 +33,18 @@ class Rewritten:
         return sum(1 for f in self.firings if f.rule.split("@")[0] == rule)
 
 
+def known_to(rules: Sequence[tree.Rule], proto: onnx.ModelProto) -> dict[str, Any]:
+    """What a single rule reads beside the graph: ranges on the samples of the model, and the first target that it is
+    for."""
+    if len(rules) != 1:
+        return {}
+    (rule,) = rules
+    known = environment(rule, activations_of(rule), proto, list(samples(proto)))
+    named = {name for condition in rule.when for name in values_named(condition, "placement")}
+    fitting = [target for target in known_targets() if target.placement in named]
+    return {**known, "target": fitting[0]} if fitting else known
+
+
 def rewrite(proto: onnx.ModelProto, rules: Sequence[tree.Rule]) -> Rewritten:
     """Apply rules until none applies; the proto itself stays as it is."""
     copy = onnx.ModelProto()
@@ -35,7 +52,9 @@ def rewrite(proto: onnx.ModelProto, rules: Sequence[tree.Rule]) -> Rewritten:
     model = from_proto(copy)
     interface = interface_of_model(model)
     journal = Journal()
-    count = Engine(rules, model, {}).run(journal, "test", after=lambda _: validate(model, interface))
+    count = Engine(rules, model, known_to(rules, proto)).run(
+        journal, "test", after=lambda _: validate(model, interface)
+    )
     validate(model, interface)
     result = to_proto(model)
     assert count == len(journal.firings)

@@ -1,7 +1,7 @@
 """The structure of a model as text that depends on neither names nor the order of nodes.
 
 Values are numbered as they are reached from the outputs; attributes that equal their defaults are left out; a weight is
-`constant`, except integers, which mean shapes and axes and are shown.
+`constant`, except integers, which mean shapes and axes and are shown; those of 8 bits are codes, and are not.
 """
 
 from __future__ import annotations
@@ -137,6 +137,6 @@ def _constant_node(node: onnx.NodeProto) -> str:
 
 
 def _constant(array: np.ndarray) -> str:
-    if array.dtype.kind in "iu" and array.size <= SHOWN:
+    if array.dtype.kind in "iu" and array.size <= SHOWN and array.itemsize > 1:
         return f"{array.dtype}{list(array.shape)}{array.ravel().tolist()}"
     return "constant"
