@@ -35,7 +35,8 @@ class _Scratch(threading.local):
     def __init__(self) -> None:
         self.float32 = np.empty(BLOCK, np.float32)
         self.float64 = np.empty(BLOCK, np.float64)
-        self.places = np.empty(BLOCK, np.intp)
+        self.places = np.empty(BLOCK, np.int32)
+        self.wide_places = np.empty(BLOCK, np.intp)
 
 
 _scratch = _Scratch()
@@ -169,7 +170,7 @@ def _count_flat(tensor: TensorStatistics, values: Float32s, wide: Floats, low: f
         tensor.zeros += int(values.size - np.count_nonzero(values != 0))
     histogram = tensor.histogram
     histogram.grow(exponent_of(max(-low, high)))
-    places = _scratch.places[: values.size]
+    places = _scratch.wide_places[: values.size]
     if histogram.exponent is not None and histogram.exponent > FLOAT32_EXACT:
         _place(wide, wide, histogram, places)
     else:
@@ -182,4 +183,6 @@ def _place(values: Any, scratch: Any, histogram: Histogram, places: Any) -> None
     np.multiply(values, values.dtype.type(histogram.factor), out=scratch)
     np.floor(scratch, out=scratch)
     scratch += values.dtype.type(BINS)
-    np.copyto(places, scratch, casting="unsafe")
+    narrow = _scratch.places[: values.size]  # by way of int32, since processors cast floats to int64 slowly
+    np.copyto(narrow, scratch, casting="unsafe")
+    np.copyto(places, narrow)

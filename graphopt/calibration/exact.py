@@ -15,7 +15,8 @@ Limbs = np.ndarray[Any, np.dtype[np.int64]]
 
 LIMB = 32
 _MASK = np.int64((1 << LIMB) - 1)
-_MANTISSA = 53
+_FRACTION = 52
+"""Bits of a float64 after the first of its mantissa."""
 
 _CARRY_AFTER = 1 << 28
 """Additions after which carries must be settled: each adds less than 2^34 to a limb of 63 bits."""
@@ -101,13 +102,12 @@ class ExactSums:
         """Add what waits to the limbs."""
         if not self._waiting:
             return
-        mantissas, exponents = np.frexp(np.stack(self._waiting))
+        whole, places = _parts(np.stack(self._waiting))
         self._waiting = []
-        present = mantissas != 0
+        present = whole != 0
         if not present.any():
             return
-        whole = np.ldexp(mantissas, _MANTISSA).astype(np.int64)
-        places = np.where(present, exponents.astype(np.int64), exponents[present].min()) - _MANTISSA
+        places = np.where(present, places, places[present].min())
         limb, shift = places >> 5, places & (LIMB - 1)
         first, last = int(limb.min()), int(limb.max())
         self._make_room(first, last + 3)
@@ -145,6 +145,14 @@ class ExactSums:
         if before or after:
             self.limbs = np.pad(self.limbs, ((0, 0), (before, after)))
             self.low -= before
+
+
+def _parts(values: Floats) -> tuple[Limbs, Limbs]:
+    """Finite numbers as whole * 2^place, with |whole| < 2^53: their bits, taken apart."""
+    bits = values.view(np.int64)
+    exponents = (bits >> _FRACTION) & 0x7FF
+    whole = (bits & ((1 << _FRACTION) - 1)) | (np.minimum(exponents, 1) << _FRACTION)
+    return np.where(bits < 0, -whole, whole), np.maximum(exponents, 1) - (1023 + _FRACTION)
 
 
 def _spares_last(limbs: Limbs) -> bool:
