@@ -19,10 +19,13 @@ class Channels:
         counts: int64, how many values.
         sums, squares: of the values; within a sample in float64, over samples exactly.
         minimum, maximum: float64; inf and -inf while there was no value.
+        products: of each pair of channels at the same position, summed like the others: the upper triangle of the
+            matrix, row by row. None unless they were asked for.
     """
 
-    def __init__(self, axis: int, size: int) -> None:
+    def __init__(self, axis: int, size: int, *, products: bool = False) -> None:
         self.axis = axis
+        self.products = ExactSums(size * (size + 1) // 2) if products else None
         self.counts: Counts = np.zeros(size, np.int64)
         self.sums = ExactSums(size)
         self.squares = ExactSums(size)
@@ -48,8 +51,26 @@ class Channels:
         """The largest magnitude; 0.0 for a channel without values."""
         return np.where(self.counts > 0, np.maximum(np.abs(self.minimum), np.abs(self.maximum)), 0.0)
 
+    @property
+    def covariance(self) -> Floats | None:
+        """float64[size, size], of the population; None where products were not asked for.
+
+        Values that were not finite count as zero in it.
+        """
+        if self.products is None:
+            return None
+        rows, columns = np.triu_indices(self.size)
+        moments = np.zeros((self.size, self.size))
+        moments[rows, columns] = moments[columns, rows] = self.products.values()
+        mean = self.mean
+        return moments / max(int(self.counts.max(initial=0)), 1) - np.outer(mean, mean)
+
     def merge(self, other: Channels) -> None:
-        """Add what other samples held in the same channels."""
+        """Add what other samples held in the same channels; products are kept where both have them."""
+        if self.products is not None and other.products is not None:
+            self.products.merge(other.products)
+        else:
+            self.products = None
         self.counts += other.counts
         self.sums.merge(other.sums)
         self.squares.merge(other.squares)
@@ -66,6 +87,7 @@ class Channels:
             and self.squares == other.squares
             and np.array_equal(self.minimum, other.minimum)
             and np.array_equal(self.maximum, other.maximum)
+            and self.products == other.products
         )
 
     __hash__ = None  # pyright: ignore[reportAssignmentType]

@@ -32,6 +32,7 @@ def collect(
     samples: Iterable[Sample],
     *,
     tensors: Sequence[str] | None = None,
+    covariance: Sequence[str] = (),
     memory_budget: int = MEMORY_BUDGET,
     progress: Progress = SILENT,
 ) -> Statistics:
@@ -41,6 +42,7 @@ def collect(
         model: it is not changed. Its graph runs as it is, without ONNX Runtime's own optimizations.
         samples: read once, one after another. Their order does not matter.
         tensors: names of the values to count; inputs and every value of floating point in the main graph if not given.
+        covariance: names of those whose covariance of channels is wanted: 8 to 40 bytes for each pair of channels.
         memory_budget: bytes of tensors to hold at once. Where the tensors of a sample need more, the model is cut into
             segments that run one after another. Weights and the samples come on top.
 
@@ -50,7 +52,7 @@ def collect(
         BackendError, ModelError: ONNX Runtime cannot run the model.
     """
     total = len(samples) if isinstance(samples, Sized) else getattr(samples, "len_hint", None)
-    with Collector(model, tensors=tensors, memory_budget=memory_budget) as collector:
+    with Collector(model, tensors=tensors, covariance=covariance, memory_budget=memory_budget) as collector:
         with progress.task("calibrating", total) as task:
             for sample in samples:
                 collector.add(sample)
@@ -64,11 +66,17 @@ class Collector:
     """Counts sample by sample; a context manager, which holds sessions and threads."""
 
     def __init__(
-        self, model: Model, *, tensors: Sequence[str] | None = None, memory_budget: int = MEMORY_BUDGET
+        self,
+        model: Model,
+        *,
+        tensors: Sequence[str] | None = None,
+        covariance: Sequence[str] = (),
+        memory_budget: int = MEMORY_BUDGET,
     ) -> None:
         self._model = model
         self._budget = memory_budget
         self._values = _chosen(model.graph, tensors)
+        self._products = set(_chosen(model.graph, covariance)) if covariance else set[str]()
         self._axes = channel_axes(model.graph)
         self._sessions: list[SegmentSession] = []
         self._planned_for = 0
@@ -104,11 +112,10 @@ class Collector:
 
     def _count(self, pairs: Sequence[tuple[Value, Array]], sample: str) -> None:
         """Count arrays side by side, the largest first."""
-        ordered = sorted(pairs, key=lambda pair: -pair[1].size)
-        done: list[Future[None]] = [
-            self._threads.submit(count, self.statistics[v.name], array, sample, self._axes.get(v))
-            for v, array in ordered
-        ]
+        done: list[Future[None]] = []
+        for value, array in sorted(pairs, key=lambda pair: -pair[1].size):
+            tensor, axis, products = self.statistics[value.name], self._axes.get(value), value.name in self._products
+            done.append(self._threads.submit(count, tensor, array, sample, axis, products=products))
         for future in done:
             future.result()
 

@@ -42,16 +42,17 @@ class _Scratch(threading.local):
 _scratch = _Scratch()
 
 
-def count(tensor: TensorStatistics, array: Array, sample: str, axis: int | None) -> None:
+def count(tensor: TensorStatistics, array: Array, sample: str, axis: int | None, *, products: bool = False) -> None:
     """Count the values of an array, which must be of floating point; they count as float32.
 
-    `sample` is the name of the sample that the array belongs to. `axis` is where its channels are.
+    `sample` is the name of the sample that the array belongs to. `axis` is where its channels are; `products` asks for
+    those of each pair of them, from the first array on.
     """
     with np.errstate(over="ignore"):  # a float64 beyond float32 becomes infinite, and counts as that
         values = np.ascontiguousarray(array, np.float32)
     if values.size == 0:
         return
-    channels = _channels(tensor, values.shape, axis)
+    channels = _channels(tensor, values.shape, axis, products)
     if channels is None:
         for block in _blocks(values.reshape(1, 1, -1)):
             _count_block(tensor, block, sample, None)
@@ -62,14 +63,16 @@ def count(tensor: TensorStatistics, array: Array, sample: str, axis: int | None)
         _count_block(tensor, block, sample, moments)
     channels.sums.add(moments.sums)
     channels.squares.add(moments.squares)
+    if channels.products is not None:
+        channels.products.add(_products(values.reshape(layout)))
 
 
-def _channels(tensor: TensorStatistics, shape: tuple[int, ...], axis: int | None) -> Channels | None:
+def _channels(tensor: TensorStatistics, shape: tuple[int, ...], axis: int | None, products: bool) -> Channels | None:
     """The channels to count into; once the size of the axis changes there are none any more."""
     if axis is None or axis >= len(shape) or shape[axis] > WIDEST:
         tensor.channels = None
     elif tensor.count == 0 and tensor.not_finite == 0:
-        tensor.channels = Channels(axis, shape[axis])
+        tensor.channels = Channels(axis, shape[axis], products=products)
     elif tensor.channels is not None and (tensor.channels.axis, tensor.channels.size) != (axis, shape[axis]):
         tensor.channels = None
     return tensor.channels
@@ -131,6 +134,18 @@ def _row_blocks(rows: Float32s) -> Iterator[_Block]:
         for place in range(0, size, BLOCK):
             part = rows[start : start + step, place : place + BLOCK]
             yield _Block(slice(place, place + part.shape[1]), part, 0)
+
+
+def _products(values: Float32s) -> Floats:
+    """Sums of the products of each pair of channels, the upper triangle, of an array [outer, channels, inner]."""
+    outer, size, inner = values.shape
+    total = np.zeros((size, size))
+    rows = values.transpose(1, 0, 2).reshape(size, outer * inner)
+    step = max(BLOCK // size, 1)
+    for start in range(0, outer * inner, step):
+        part = np.nan_to_num(rows[:, start : start + step].astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
+        total += part @ part.T
+    return total[np.triu_indices(size)]
 
 
 def _count_block(tensor: TensorStatistics, block: _Block, sample: str, moments: _Moments | None) -> None:

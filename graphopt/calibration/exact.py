@@ -24,6 +24,9 @@ _CARRY_AFTER = 1 << 28
 TOGETHER = 16
 """Additions that wait for each other: one by one they would take ten times as long."""
 
+WAITING = 1 << 18
+"""Numbers that wait at most, so that many sums need no more memory than their own."""
+
 
 class ExactSums:
     """One exact sum for each place of an array.
@@ -52,7 +55,7 @@ class ExactSums:
     def add(self, values: Floats) -> None:
         """Add a finite number to each sum. `values`: float64[size], which may not be written to any more."""
         self._waiting.append(values)
-        if len(self._waiting) == TOGETHER:
+        if len(self._waiting) == TOGETHER or len(self._waiting) * self.size > WAITING:
             self._take_in()
 
     def merge(self, other: ExactSums) -> None:

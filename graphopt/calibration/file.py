@@ -37,9 +37,10 @@ _TYPES = {
     "maximum": np.float64,
     "sums": np.int64,
     "squares": np.int64,
+    "products": np.int64,
 }
 """The arrays of a file. `histograms` is [tensors, 8192]; the others are flat, channel after channel, and the limbs of
-sums and squares row after row."""
+sums, squares and products row after row."""
 
 
 def save_statistics(statistics: Statistics, path: Path) -> None:
@@ -49,9 +50,9 @@ def save_statistics(statistics: Statistics, path: Path) -> None:
     """
     tensors = list(statistics.values())
     channels = [t.channels for t in tensors if t.channels is not None]
-    for found in channels:
-        found.sums.settle()
-        found.squares.settle()
+    products = [c.products for c in channels if c.products is not None]
+    for sums in (*(c.sums for c in channels), *(c.squares for c in channels), *products):
+        sums.settle()
     header = {
         "schema": SCHEMA,
         "model": statistics.model,
@@ -66,6 +67,7 @@ def save_statistics(statistics: Statistics, path: Path) -> None:
         "maximum": [c.maximum for c in channels],
         "sums": [c.sums.limbs.reshape(-1) for c in channels],
         "squares": [c.squares.limbs.reshape(-1) for c in channels],
+        "products": [p.limbs.reshape(-1) for p in products],
     }
     with whole_file(path) as stream, zipfile.ZipFile(stream, "w") as archive:
         for name, parts in arrays.items():
@@ -108,6 +110,9 @@ def _described(tensor: TensorStatistics) -> dict[str, Any]:
             "size": channels.size,
             "sums": [channels.sums.low, channels.sums.limbs.shape[1]],
             "squares": [channels.squares.low, channels.squares.limbs.shape[1]],
+            "products": None
+            if channels.products is None
+            else [channels.products.low, channels.products.limbs.shape[1]],
         },
     }
 
@@ -180,11 +185,13 @@ def _channels(said: Any, cursor: _Cursor) -> Channels:
     found = Channels(int(said["axis"]), size)
     found.counts = cursor.take("counts", size)
     found.minimum, found.maximum = cursor.take("minimum", size), cursor.take("maximum", size)
-    (low, width), (low_square, width_square) = said["sums"], said["squares"]
-    found.sums = ExactSums.of_limbs(int(low), _limbs(cursor, "sums", size, int(width)))
-    found.squares = ExactSums.of_limbs(int(low_square), _limbs(cursor, "squares", size, int(width_square)))
+    found.sums = _sums(cursor, "sums", size, said["sums"])
+    found.squares = _sums(cursor, "squares", size, said["squares"])
+    if said["products"] is not None:
+        found.products = _sums(cursor, "products", size * (size + 1) // 2, said["products"])
     return found
 
 
-def _limbs(cursor: _Cursor, name: str, size: int, width: int) -> Array:
-    return cursor.take(name, size * width).reshape(size, width)
+def _sums(cursor: _Cursor, name: str, size: int, said: Any) -> ExactSums:
+    low, width = map(int, said)
+    return ExactSums.of_limbs(low, cursor.take(name, size * width).reshape(size, width))

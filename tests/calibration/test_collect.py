@@ -120,6 +120,17 @@ def test_only_what_is_asked_for_is_computed() -> None:
     assert [n.op_type for n in segment.nodes] == ["Conv", "Relu", "Sigmoid", "Mul"]
 
 
+def test_covariance_is_collected_where_it_is_asked_for() -> None:
+    found = collect(model(), pictures(2), covariance=["c"])
+    channels, others = found["c"].channels, found["r"].channels
+    assert channels is not None
+    assert others is not None
+    assert others.covariance is None
+    assert channels.covariance is not None
+    # both are the same sums of products but for the order of 64 of them, in float64
+    np.testing.assert_allclose(np.diag(channels.covariance), channels.variance, rtol=1e-12)
+
+
 def test_samples_are_read_one_by_one_and_once() -> None:
     begun: list[str] = []
 

@@ -24,7 +24,7 @@ HELP = "\n  help: `graphopt calibrate MODEL --data SOURCE -o STATS` writes such 
 def gathered(arrays: list[np.ndarray[Any, Any]], names: list[str]) -> Statistics:
     found = Statistics("m", {n: TensorStatistics(n) for n in ("a", "b", "empty")})
     for array, name in zip(arrays, names, strict=True):
-        count(found["a"], array, name, 1)
+        count(found["a"], array, name, 1, products=True)
         count(found["b"], array * 2, name, None)
         found.samples += 1
     return found

@@ -209,3 +209,37 @@ def test_statistics_of_another_model_or_other_tensors_do_not_merge() -> None:
         "these statistics are of different tensors: 't' is in one only\n"
         "  help: collect both with the same choice of tensors"
     )
+
+
+# --- covariance ---
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 4, 5), (7, 3), (1, 2, BLOCK + 3)], ids=str)
+def test_covariance_against_numpy(shape: tuple[int, ...]) -> None:
+    random = np.random.default_rng(0)
+    arrays = [random.standard_normal(shape).astype(np.float32) + 1 for _ in range(3)]
+    tensor, parts = TensorStatistics("t"), [TensorStatistics("t") for _ in arrays]
+    for array, part in zip(arrays, parts, strict=True):
+        count(tensor, array, "s", 1, products=True)
+        count(part, array, "s", 1, products=True)
+    assert tensor.channels is not None
+    found = tensor.channels.covariance
+    assert found is not None
+    flat = np.concatenate([np.moveaxis(a, 1, 0).reshape(shape[1], -1) for a in arrays], axis=1).astype(np.float64)
+    # float64 sums of up to 3 * 65539 products about 2, in another order: 2^18 roundings of 2^-53 of at most 2^19
+    np.testing.assert_allclose(found, np.cov(flat, bias=True), rtol=0, atol=2.0**-30)
+    parts[2].merge(parts[0])
+    parts[2].merge(parts[1])
+    assert parts[2] == tensor
+
+
+def test_covariance_only_where_all_samples_have_it() -> None:
+    with_it, without = TensorStatistics("t"), TensorStatistics("t")
+    array = np.ones((1, 2, 3), np.float32)
+    count(with_it, array, "s", 1, products=True)
+    count(without, array, "s", 1)
+    assert without.channels is not None
+    assert without.channels.covariance is None
+    with_it.merge(without)
+    assert with_it.channels is not None
+    assert with_it.channels.covariance is None
