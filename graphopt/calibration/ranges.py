@@ -51,7 +51,9 @@ class Ranges:
         self.method = method
         self.percentile = percentile
         self._found: dict[str, Range] = {}
+        self._given: set[str] = set()
         self._groups: dict[str, tuple[str, ...]] = {}
+        self._limits: dict[tuple[tuple[str, ...], int], float] = {}
 
     def __getitem__(self, name: str) -> Range:
         """
@@ -78,14 +80,27 @@ class Ranges:
         return self[name].scale if self.has(name) else None
 
     def bounds(self, name: str) -> tuple[float, float]:
-        """The least and the largest value of a tensor that its threshold keeps; zero lies between them.
+        """The least and the largest value that 256 levels with a zero point keep; zero lies between them.
+
+        The threshold is told anew, for the levels that the side with the larger values then has: 255 where the other
+        one is empty, 127 where both are alike. A threshold that was given stays.
 
         Raises:
             KeyError: there are no statistics of the tensor.
             DataError: it held NaN or infinite values.
         """
-        tensor, limit = self.statistics[name], self[name].threshold
-        return max(min(tensor.minimum, 0.0), -limit), min(max(tensor.maximum, 0.0), limit)
+        group = self._groups.get(name, (name,))
+        subject = self._subject(group)
+        low, high = min(subject.minimum, 0.0), max(subject.maximum, 0.0)
+        if name in self._given:
+            limit = self[name].threshold
+        else:
+            levels = int(255 * subject.absmax / (high - low)) if high > low else LEVELS
+            limit = self._limits.get((group, levels))
+            if limit is None:
+                limit = threshold(subject, self.method, percentile=self.percentile, levels=levels)
+                self._limits[group, levels] = limit
+        return max(low, -limit), min(high, limit)
 
     def give(self, thresholds: Mapping[str, float], origin: str) -> None:
         """Set thresholds of tensors; `origin` says who did. What shared a scale with them keeps the one that it had.
@@ -97,6 +112,7 @@ class Ranges:
             if not 0 <= value < float("inf"):
                 raise UsageError(f"{value} is no threshold", where=f"tensor {name!r}", help="give a positive number")
         self._found |= {name: Range(float(value), origin) for name, value in thresholds.items()}
+        self._given |= thresholds.keys()
 
     def share(self, names: Iterable[str]) -> None:
         """Have these tensors share one scale, told from the values of all of them together.
@@ -113,13 +129,16 @@ class Ranges:
             _ = self.statistics[name]
             self._groups[name] = tuple(joined)
             self._found.pop(name, None)
+            self._given.discard(name)
 
     def _compute(self, group: tuple[str, ...]) -> Range:
-        tensors = [self.statistics[name] for name in group]
-        subject = tensors[0] if len(group) == 1 else _together(tensors)
         how = f"{self.method} {self.percentile:g}" if self.method == "percentile" else self.method
         origin = how if len(group) == 1 else f"{how} of {', '.join(group)}"
-        return Range(threshold(subject, self.method, percentile=self.percentile), origin)
+        return Range(threshold(self._subject(group), self.method, percentile=self.percentile), origin)
+
+    def _subject(self, group: tuple[str, ...]) -> TensorStatistics:
+        tensors = [self.statistics[name] for name in group]
+        return tensors[0] if len(group) == 1 else _together(tensors)
 
 
 def _together(tensors: Iterable[TensorStatistics]) -> TensorStatistics:

@@ -67,6 +67,20 @@ def test_bounds_hold_zero_and_keep_to_the_threshold() -> None:
     assert ranges.bounds("b") == (-3.0, 1.0)
 
 
+def test_bounds_are_told_for_the_levels_that_a_side_has() -> None:
+    """Finer steps cut off less: the threshold of one side alone lies above that of two."""
+    values = np.abs(np.random.default_rng(0).laplace(size=100_000)).tolist()
+    ranges = Ranges(statistics(one=values, two=[*values, *(-v for v in values)]), "mse")
+    assert ranges.bounds("one")[1] > ranges["one"].threshold * 1.05
+    assert ranges.bounds("two") == (-ranges["two"].threshold, ranges["two"].threshold)
+
+
+def test_bounds_of_a_group_are_the_same() -> None:
+    ranges = Ranges(statistics(a=[1.0], b=[-3.0, 2.0]), "max")
+    ranges.share(["a", "b"])
+    assert ranges.bounds("a") == ranges.bounds("b") == (-3.0, 2.0)
+
+
 def test_given_thresholds_win_over_statistics_and_need_none() -> None:
     ranges = Ranges(statistics(a=[2.0]), "max")
     ranges.give({"a": 1.0, "new": 4.0}, "searched at the outputs")

@@ -154,6 +154,24 @@ def test_the_page_stands_by_itself(tmp_path: Path) -> None:
     assert page.read_bytes() == first
 
 
+def test_a_recipe_comes_first(tmp_path: Path) -> None:
+    """Statistics of what a recipe leaves before it calibrates, which `compile --stats` then takes."""
+    path, recipe = tmp_path / "model.onnx", tmp_path / "mine.toml"
+    path.write_bytes(
+        onnx.parser.parse_model(MODEL.replace("y = Relu (l)", "i = Identity (l) y = Relu (i)")).SerializeToString()
+    )
+    recipe.write_text('[[pass]]\nuse = "apply-rules"\nphases = ["simplify", "fold"]\n[[pass]]\nuse = "calibrate"\n')
+    data, stats = samples(tmp_path / "data", [1, 4]), tmp_path / "a.stats"
+    arguments = ["calibrate", str(path), "--data", str(data), "-o", str(stats), "--recipe", str(recipe)]
+    assert run(arguments) == 0
+    assert list(Statistics.load(stats)) == ["x", "l", "y"]
+    output = tmp_path / "out"
+    compiled = ["compile", str(path), "-o", str(output), "--recipe", str(recipe), "--stats", str(stats), "--json"]
+    assert run(compiled) == 0
+    report = json.loads((output / "report.json").read_text())
+    assert report["passes"][-1]["details"]["statistics"] == "reused"
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
