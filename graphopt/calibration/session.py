@@ -67,7 +67,7 @@ def open_session(model: Model, segment: Segment, read_later: frozenset[str]) -> 
     """
     data = segment_proto(model, segment).SerializeToString()
     try:
-        session = new_session(data, deterministic=True, spinning=False, folder=data_folder(model))
+        session = new_session(data, deterministic=True, spinning=False, pool=False, folder=data_folder(model))
     except Exception as error:  # onnxruntime's exceptions share no base class of their own
         raise _about_calibration(load_refusal(error, LABEL)) from None
     return SegmentSession(segment, session, read_later)

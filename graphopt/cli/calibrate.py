@@ -58,8 +58,6 @@ def calibrate(
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document, and nothing else.")] = False,
 ) -> None:
     """Run a model on samples, and keep what its tensors hold: ranges, histograms, channels."""
-    from itertools import islice
-
     from graphopt.calibration.collect import collect
     from graphopt.cli.console import progress
     from graphopt.cli.sizes import parse_size
@@ -73,9 +71,8 @@ def calibrate(
         budget = parse_size(memory, "--memory")
         with ExitStack() as held:
             model = _model(what[0], recipe, target or ["onnxruntime"], held)
-            source = _source(model, data or "", preprocess)
-            series = source if samples is None else islice(source, samples)
-            found = collect(model, series, tensors=tensor, memory_budget=budget, progress=progress())
+            source = _source(model, data or "", preprocess, samples)
+            found = collect(model, source, tensors=tensor, memory_budget=budget, progress=progress())
         left_out = source.left_out
     if output is not None:
         found.save(output)
@@ -135,12 +132,12 @@ def _model(path: Path, recipe: str | None, targets: Sequence[str], held: ExitSta
     return load(result.output / "model.onnx")
 
 
-def _source(model: Model, data: str, preprocess: Path | None) -> ReadableSamples:
+def _source(model: Model, data: str, preprocess: Path | None, most: int | None) -> ReadableSamples:
     from graphopt.data.attempts import ReadableSamples
     from graphopt.data.sources import open_source
     from graphopt.graph.validate import interface_of_model
 
-    return ReadableSamples(open_source(data, interface_of_model(model), preprocess))
+    return ReadableSamples(open_source(data, interface_of_model(model), preprocess), most)
 
 
 def _merged(files: Sequence[Path]) -> Statistics:

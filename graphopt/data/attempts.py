@@ -29,14 +29,15 @@ class Unreadable:
 
 
 class ReadableSamples:
-    """The samples of a source that can be read.
+    """The samples of a source that can be read, the first `most` of them.
 
     Attributes:
         left_out: the others, of the last time that the samples were iterated.
     """
 
-    def __init__(self, source: DataSource) -> None:
+    def __init__(self, source: DataSource, most: int | None = None) -> None:
         self._source = source
+        self._most = most
         self.left_out: list[Unreadable] = []
 
     @property
@@ -45,7 +46,8 @@ class ReadableSamples:
 
     @property
     def len_hint(self) -> int | None:
-        return self._source.len_hint
+        known = self._source.len_hint
+        return known if known is None or self._most is None else min(known, self._most)
 
     def attempts(self) -> Attempts:
         return self._source.attempts()
@@ -65,5 +67,7 @@ class ReadableSamples:
             else:
                 good += 1
                 yield attempt
+                if good == self._most:
+                    return
         if first is not None and not good:
             raise first

@@ -19,6 +19,7 @@ def new_session(
     deterministic: bool = False,
     threads: int = 0,
     spinning: bool = True,
+    pool: bool = True,
     folder: Path | None = None,
 ) -> Any:
     """An `onnxruntime.InferenceSession` (a package without type stubs, hence Any). Nothing is printed.
@@ -31,6 +32,7 @@ def new_session(
         threads: how many compute; 0 leaves it to ONNX Runtime.
         spinning: whether idle threads wait by computing, as they do by default; it makes runs that follow one another
             quicker, and takes processors from whatever else there is to do.
+        pool: whether the session keeps the memory of a run for the next one, as it does by default.
         folder: where the external data of bytes lies.
 
     Raises:
@@ -44,6 +46,7 @@ def new_session(
     if deterministic:
         options.add_session_config_entry("session.disable_prepacking", "1")
     options.intra_op_num_threads = options.inter_op_num_threads = threads
+    options.enable_cpu_mem_arena = pool
     if not spinning:
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = _SILENT

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -134,6 +135,20 @@ def test_no_more_samples_than_asked_for(model: Path, tmp_path: Path) -> None:
     data, stats = samples(tmp_path / "data", [1, 4], [1, 4], [1, 4]), tmp_path / "a.stats"
     assert run(["calibrate", str(model), "--data", str(data), "-o", str(stats), "--samples", "2"]) == 0
     assert Statistics.load(stats).samples == 2
+
+
+def test_an_interrupted_run_leaves_nothing(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    script, stats = tmp_path / "data.py", tmp_path / "a.stats"
+    script.write_text(
+        "import numpy as np\n"
+        "def load_data():\n"
+        "    yield {'x': np.ones((1, 2), np.float32)}\n"
+        "    raise KeyboardInterrupt\n"
+    )
+    assert run(["calibrate", str(model), "--data", str(script), "-o", str(stats)]) == 130
+    assert text(capsys) == ("", "interrupted\n")
+    assert {p.name for p in tmp_path.iterdir()} - {"__pycache__"} == {"data.py", "model.onnx"}
+    assert not [t for t in threading.enumerate() if t.name.startswith("ThreadPool")]
 
 
 def test_the_page_stands_by_itself(tmp_path: Path) -> None:

@@ -242,6 +242,17 @@ def test_pictures_that_cannot_be_read_are_left_out_by_name(tmp_path: Path) -> No
         assert left_out.reason == "the picture cannot be read: it is no picture, or garbled"
 
 
+def test_no_more_than_so_many_that_can_be_read(tmp_path: Path) -> None:
+    for name in "abcd":
+        paint(tmp_path / f"{name}.png")
+    (tmp_path / "a.png").write_bytes(b"no picture")
+    declare(tmp_path)
+    samples = ReadableSamples(open_source(tmp_path, X), 2)
+    assert samples.len_hint == 2
+    assert [Path(s.name).name for s in samples] == ["b.png", "c.png"]
+    assert len(samples.left_out) == 1
+
+
 def test_when_nothing_can_be_read_the_first_reason_is_told(tmp_path: Path) -> None:
     for name in "ab":
         (tmp_path / f"{name}.npy").write_bytes(b"garbled")
