@@ -10,9 +10,6 @@ from .rows import Result, Row, result_of
 from .store import Store, size_of
 from .tools import ANY_SIZE, OURS, PEERS, Made, Tool
 
-SETTINGS = ("on", "off")
-"""Of ONNX Runtime's own optimizations."""
-
 Say = Callable[[str], None]
 
 
@@ -65,8 +62,6 @@ class Comparer:
     def _time(self, row: Row, model: Path, made: Mapping[str, Made]) -> Row:
         contenders = {t: p for t in (OURS, *row.fair) if (p := made[t].path) is not None and not row.results[t].wrong}
         computes = {t: row.results[t].computes for t in contenders}
-        seconds: dict[str, dict[str, list[float]]] = {}
-        for setting in SETTINGS:
-            self._say(f"{row.model}: latency, optimizations {setting}")
-            seconds[setting] = judging.timed(self._store, setting, model, contenders, computes).get("seconds", {})
+        self._say(f"{row.model}: latency")
+        seconds = judging.timed(self._store, model, contenders, computes)
         return Row(row.model, row.nodes, row.size, row.operators, row.results, seconds)

@@ -50,21 +50,21 @@ def _judge_all(store: Store, model: Path, own: tuple[object, ...], results: dict
             return found
 
 
-def timed(store: Store, setting: str, model: Path, results: Mapping[str, Path], computes: Mapping[str, str]) -> Found:
-    """Seconds of runs in ONNX Runtime: by `original`, `again` (the original as well) and tool.
+def timed(store: Store, model: Path, results: Mapping[str, Path], computes: Mapping[str, str]) -> Found:
+    """Seconds of runs in ONNX Runtime: by setting, and by `original`, `again` (the original as well) and tool.
 
     `computes` has a digest of what matters of each result.
     """
     names = sorted(results)
-    parts = ("timed", _clock(), setting, digest(model), [(n, computes[n]) for n in names])
+    parts = ("timed", _clock(), digest(model), [(n, computes[n]) for n in names])
     found = store.find(*parts)
     if found is not None:
         return found
-    said = _lines("latency", JUDGE_LIMIT, setting, str(model), *(str(results[n]) for n in names))
+    said = _lines("latency", JUDGE_LIMIT, str(model), *(str(results[n]) for n in names))
     if not said:
-        return {"failure": "a contender ends the process"}
+        return {}
     contenders = ("original", "again", *names)
-    return _kept(store, parts, {k: dict(zip(contenders, said[0][k], strict=True)) for k in ("seconds", "failures")})
+    return _kept(store, parts, {s: dict(zip(contenders, t, strict=True)) for s, t in said[0].items()})
 
 
 def _kept(store: Store, parts: tuple[object, ...], found: Found) -> Found:

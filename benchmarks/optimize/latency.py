@@ -1,6 +1,6 @@
-"""CPU seconds of a run in ONNX Runtime, of several models on one input: `SETTING ORIGINAL RESULT...`, as one JSON line.
+"""CPU seconds of a run in ONNX Runtime, of several models on one input: `ORIGINAL RESULT...`, as one line of JSON.
 
-SETTING says whether ONNX Runtime's own optimizations are `on` or `off`. The original stands twice among the contenders:
+By setting: ONNX Runtime's own optimizations `on` and `off`. The original stands twice among the contenders:
 how far it is from itself is what a difference has to exceed. In every round each contender runs once, in an order that
 is drawn anew, so that whatever slows the machine down slows all of them, and none always runs behind the same other.
 A session computes on the thread that calls it, and the seconds are that thread's own: time that others took from it on
@@ -14,6 +14,7 @@ import json
 import random
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,38 +25,37 @@ from graphopt.parity.unique_names import with_unique_names
 
 from .inputs import real_samples
 
-SECONDS = 3.0
+SECONDS = 1.5
 """For all rounds of a setting; `FEWEST` are run whatever they take."""
 
 FEWEST, MOST = 16, 400
 
 
 def main() -> None:
-    setting, *names = sys.argv[1:]
-    original, *results = map(Path, names)
+    original, *results = map(Path, sys.argv[1:])
     samples = real_samples(original) or parity_samples(original).samples
-    feeds = samples[0].arrays
-    contenders: list[Any] = []
-    failures: list[str] = []
-    for model in (original, original, *results):
-        session, failure = _open(model, setting, feeds)
-        contenders.append(session)
-        failures.append(failure)
-    rounds = _rounds([s for s in contenders if s is not None], feeds)
+    models = (original, original, *results)
+    print(json.dumps({setting: _time(models, setting, samples[0].arrays) for setting in ("on", "off")}))
+
+
+def _time(models: Sequence[Path], setting: str, feeds: Feeds) -> list[list[float]]:
+    """Seconds of each model, round by round; none of one that does not run."""
+    opened = [_open(model, setting, feeds) for model in models]
+    rounds = _rounds([session for session in opened if session is not None], feeds)
     ran = iter(zip(*rounds, strict=True))
-    seconds = [list(next(ran)) if session is not None else [] for session in contenders]
-    print(json.dumps({"seconds": seconds, "failures": failures}))
+    return [[] if session is None else list(next(ran)) for session in opened]
 
 
-def _open(model: Path, setting: str, feeds: Feeds) -> tuple[Any, str]:
-    """A session on one thread that has run once, or why there is none."""
+def _open(model: Path, setting: str, feeds: Feeds) -> Any:
+    """A session on one thread that has run once; None where that fails."""
     try:
         renamed, folder = with_unique_names(model)
         session = new_session(renamed, optimized=setting == "on", threads=1, folder=folder)
         session.run(None, feeds)
     except Exception as error:  # onnxruntime's exceptions share no base class of their own
-        return None, str(error).splitlines()[0][:200]
-    return session, ""
+        print(f"{model}: {error}", file=sys.stderr)
+        return None
+    return session
 
 
 def _rounds(sessions: list[Any], feeds: Feeds) -> list[list[float]]:
