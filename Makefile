@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format corpus bench verify-rules mutate-rules fuzz clean
+.PHONY: help demo test lint format corpus bench coverage verify-rules mutate-rules fuzz clean
 .DELETE_ON_ERROR:
 SHELL := /bin/bash
 
@@ -37,6 +37,9 @@ bench: $(VENV)/dev.stamp ## run the benchmarks; PEERS names an interpreter that 
 	$(BIN)/python benchmarks/scale.py $(if $(PEERS),--peers $(PEERS))
 	$(if $(PEERS),$(BIN)/python -m benchmarks.optimize --peers $(PEERS))
 	$(if $(PEERS),$(BIN)/python benchmarks/peer_rules.py --peers $(PEERS))
+
+coverage: $(VENV)/dev.stamp ## note where each rule fires: the corpus, torch exports, and MODELS (a folder of more)
+	$(BIN)/python -m tests.rules.fired_list $(MODELS)
 
 verify-rules: $(VENV)/dev.stamp ## put every shipped rule to the test, thoroughly
 	$(BIN)/graphopt rules verify --instances 400

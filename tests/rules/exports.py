@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F  # noqa: N812
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 
@@ -98,7 +98,7 @@ NETS: dict[str, Net] = {
     "upsampled-scaled": of(lambda x, c: c(x) * 2.5, PICTURE, c=nn.ConvTranspose2d(3, 4, 2)),
     "linear-scaled": of(lambda x, c: c(x) * 2.5, (3, 6), c=nn.Linear(6, 5)),
     "linear-scaled-without-bias": of(lambda x, c: c(x) * 2.5, c=nn.Linear(6, 5, bias=False)),
-    "linear-and-row": of(lambda x, w, b: F.linear(x, w) + b, (3, 6), w=torch.rand(5, 6), b=torch.rand(5)),
+    "linear-and-row": newer(lambda x, w, b: F.linear(x, w) + b, (3, 6), w=torch.rand(5, 6), b=torch.rand(5)),
     "transposed-product-and-row": of(lambda x, w, b: x.t() @ w + b, (3, 6), w=torch.rand(3, 5), b=torch.rand(5)),
     "padded-conv": of(lambda x, c: c(F.pad(x, (1, 1, 1, 1))), PICTURE, opset=9, c=nn.Conv2d(3, 4, 3)),
     "padded-pool": of(lambda x, p: p(F.pad(x, (1, 1, 1, 1))), PICTURE, opset=19, p=nn.AvgPool2d(3)),
@@ -128,7 +128,7 @@ NETS: dict[str, Net] = {
     "by-one": of(lambda x: ((x / 1.0 - 0.0) ** 1.0) * 2.0),
     "scaled-back": of(lambda x: x * ROW / 3.0),
     "moved-twice": of(lambda x: (x + ROW) + 3.0),
-    "negated-twice": of(lambda x: -(-x)),
+    "negated-twice": of(lambda x: torch.neg(torch.neg(x))),
     "not-not": of(lambda x: x * (~(~(x > 0)))),
     "relu-relu": in_turn(nn.ReLU(), nn.ReLU(), shape=(2, 6)),
     "repeated-once": of(lambda x: x.repeat(1, 1, 1) * 2.0),
@@ -165,9 +165,7 @@ NETS: dict[str, Net] = {
     "difference-between-transposes": of(
         lambda x: (lambda a, b: (a - b).transpose(1, 2) + b.sum())((x * 2.0).transpose(1, 2), x.transpose(1, 2))
     ),
-    "unsqueezed-between-transposes-older": of(
-        lambda x: x.transpose(1, 2).unsqueeze(1).transpose(2, 3) * 2.0, opset=11
-    ),
+    "unsqueezed-between-transposes-older": of(lambda x: x.transpose(1, 2).unsqueeze(1).transpose(2, 3) * 2.0, opset=11),
     "squeezed-back-older": of(lambda x: x.unsqueeze(1).squeeze(1) * 2.0, opset=11),
 }
 
@@ -189,7 +187,11 @@ def export_all(folder: Path) -> Iterator[Path]:
         path = folder / f"{name}.onnx"
         torch.manual_seed(0)
         module, given = net.module().eval(), (torch.rand(*net.shape),)
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        with (
+            warnings.catch_warnings(),
+            contextlib.redirect_stdout(io.StringIO()),
+            contextlib.redirect_stderr(io.StringIO()),
+        ):
             warnings.simplefilter("ignore")
             _export(module, given, path, net)
         yield path
