@@ -21,7 +21,6 @@ def fewer_nodes(rows: Sequence[Row]) -> list[str]:
 
 
 def _fewer(rows: Sequence[Row]) -> Iterator[str]:
-    written: dict[str, str] = tomllib.loads(REASONS.read_text("utf-8"))
     for row in rows:
         best = row.best("nodes")
         if row.ours.wrong or best is None or row.fair[best].nodes >= row.ours.nodes:
@@ -32,9 +31,15 @@ def _fewer(rows: Sequence[Row]) -> Iterator[str]:
             f"{best} leaves {peer.nodes}, graphopt {row.ours.nodes} (more: {_more(row.ours, peer)})",
             f"its file has {_factor(peer.size / row.size)} the bytes of the original, ours {_ratio(row)}",
             f"with `--fold-budget` raised graphopt leaves {any_size.nodes}" if any_size and not any_size.wrong else "",
-            next((text for pattern, text in written.items() if fnmatch(row.model, pattern)), ""),
+            _written("nodes", row),
         ]
         yield f"{row.model}: {'; '.join(filter(None, parts))}."
+
+
+def _written(figure: str, row: Row) -> str:
+    """What somebody has found out about a figure of this model."""
+    known: dict[str, dict[str, str]] = tomllib.loads(REASONS.read_text("utf-8"))
+    return next((text for pattern, text in known.get(figure, {}).items() if fnmatch(row.model, pattern)), "")
 
 
 def _ratio(row: Row) -> str:
@@ -67,7 +72,7 @@ def _short(why: str) -> str:
 
 
 def larger(rows: Sequence[Row]) -> list[str]:
-    """What our bytes are on the rows where a peer's file is smaller, and how many would be left without."""
+    """The rows on which a peer's file is smaller, and of what ours has more."""
     found: list[str] = []
     for row in rows:
         best = row.best("size")
@@ -78,7 +83,9 @@ def larger(rows: Sequence[Row]) -> list[str]:
         kinds.subtract(_kinds(peer))
         parts = [f"{size:,} {kind}" for kind, size in kinds.most_common(4) if size > 0]
         over = row.ours.size - peer.size
-        found.append(f"{row.model}: {over:,} bytes more than {best}: {', '.join(parts)}.")
+        reason = _written("bytes", row)
+        line = f"{row.model}: {over:,} bytes more than {best}, of {', '.join(parts)}"
+        found.append(f"{line}; {reason}." if reason else f"{line}.")
     return found
 
 

@@ -118,7 +118,7 @@ def test_where_a_peer_is_ahead_the_reason_is_said() -> None:
         "toy: onnxslim leaves 10, graphopt 12 (more: 2 Relu); its file has 0.30 times the bytes of the original, ours "
         "0.33 times; with `--fold-budget` raised graphopt leaves 9."
     ]
-    assert larger([row]) == ["toy: 100 bytes more than onnxslim: 100 nodes and names."]
+    assert larger([row]) == ["toy: 100 bytes more than onnxslim, of 100 nodes and names."]
 
 
 def test_the_document_goes_between_the_marks(tmp_path: Path) -> None:
