@@ -33,16 +33,14 @@ _SAME_SHAPE = frozenset(
 """Operators through which the question goes on to the next one."""
 
 
-def channel_axes(graph: Graph) -> dict[Value, int | None]:
-    """The axis of the channels of each value of floating point in a graph, bodies excluded; None for scalars and for
-    values of unknown rank.
+def channel_sides(graph: Graph) -> dict[Value, int | None]:
+    """Where each value of a graph, bodies excluded, has its channels: 1 for [N, C, ...], -1 for [..., C], None where
+    nothing tells.
 
-    Values of rank 1 and 2 have them last. Others have them second where they stand, through operators that keep the
-    shape, next to one that reads or gives [N, C, ...], and last elsewhere; where nothing tells, values of rank 4 and
-    5 have them second.
+    That is: where it stands, through operators that keep the shape, next to one that reads or gives either form.
     """
     values = [*graph.inputs, *(v for n in graph.nodes for v in n.outputs if v is not None)]
-    sides: dict[Value, int] = {}
+    sides: dict[Value, int | None] = {}
     pending: list[Value] = []
     for value in values:
         side = _told(value)
@@ -55,15 +53,17 @@ def channel_axes(graph: Graph) -> dict[Value, int | None]:
             if other not in sides and other.rank == value.rank:
                 sides[other] = sides[value]
                 pending.append(other)
-    return {value: _axis(value, sides.get(value)) for value in values}
+    return {value: sides.get(value) for value in values}
 
 
-def _axis(value: Value, side: int | None) -> int | None:
-    rank = value.rank
-    if not rank:
-        return None
+def channel_axis(side: int | None, rank: int) -> int | None:
+    """The axis of the channels of a tensor of this rank; None for a scalar.
+
+    Tensors of rank 1 and 2 have them last; where nothing tells, those of rank 4 and 5 have them second, and others
+    last.
+    """
     if rank <= 2:
-        return rank - 1
+        return rank - 1 if rank else None
     if side is None:
         side = 1 if rank in (4, 5) else -1
     return side % rank

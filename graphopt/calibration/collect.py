@@ -10,7 +10,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from graphopt.calibration.axes import channel_axes
+from graphopt.calibration.axes import channel_axis, channel_sides
 from graphopt.calibration.count import count
 from graphopt.calibration.digest import digest
 from graphopt.calibration.segments import Segment, cut
@@ -77,7 +77,7 @@ class Collector:
         self._budget = memory_budget
         self._values = _chosen(model.graph, tensors)
         self._products = set(_chosen(model.graph, covariance)) if covariance else set[str]()
-        self._axes = channel_axes(model.graph)
+        self._sides = channel_sides(model.graph)
         self._sessions: list[SegmentSession] = []
         self._planned_for = 0
         self._threads = ThreadPoolExecutor(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2)
@@ -114,7 +114,8 @@ class Collector:
         """Count arrays side by side, the largest first."""
         done: list[Future[None]] = []
         for value, array in sorted(pairs, key=lambda pair: -pair[1].size):
-            tensor, axis, products = self.statistics[value.name], self._axes.get(value), value.name in self._products
+            tensor, products = self.statistics[value.name], value.name in self._products
+            axis = channel_axis(self._sides[value], array.ndim)
             done.append(self._threads.submit(count, tensor, array, sample, axis, products=products))
         for future in done:
             future.result()

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
 from onnx import numpy_helper, parser
 
-from graphopt.calibration.axes import channel_axes
+from graphopt.calibration.axes import channel_axis, channel_sides
 from graphopt.calibration.collect import collect
 from graphopt.calibration.segments import cut
 from graphopt.calibration.statistics import Statistics
@@ -244,5 +244,17 @@ def test_a_larger_sample_may_be_cut_otherwise() -> None:
 def test_channels_lie_where_readers_take_them(text: str, axes: dict[str, int | None]) -> None:
     weights = {"w": np.ones((8, 3), np.float32), "v": np.ones((3, 8, 1), np.float32)} if "network" not in text else None
     subject = model(text, weights)
-    found: Sequence[tuple[str, int | None]] = [(v.name, a) for v, a in channel_axes(subject.graph).items()]
-    assert {name: axis for name, axis in found if name in axes} == axes
+    found = {v.name: channel_axis(s, v.rank) for v, s in channel_sides(subject.graph).items() if v.rank is not None}
+    assert {name: axis for name, axis in found.items() if name in axes} == axes
+
+
+def test_channels_of_a_tensor_of_unknown_rank_are_found_as_it_comes() -> None:
+    text = """g (float[n, 3, k] x, int64[r] s) => (float[?] y) {
+        a = Reshape (x, s)
+        b = Relu (a)
+        y = Conv (b, v)
+    }"""
+    arrays = {"x": np.ones((1, 3, 8), np.float32), "s": np.array([1, 3, 4, 2])}
+    found = collect(model(text, {"v": np.ones((5, 3, 1, 1), np.float32)}), [Sample("s", arrays)])
+    sizes = {name: (t.channels.axis, t.channels.size) for name, t in found.items() if t.channels is not None}
+    assert sizes == {"x": (2, 8), "a": (1, 3), "b": (1, 3), "y": (1, 5)}
