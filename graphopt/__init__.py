@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from graphopt.legalize.lowering import facts_of, inline_refused, widen_lacking
     from graphopt.pipeline.passes import Context, Pass, PassResult, loosest, register
     from graphopt.pipeline.recipe import Recipe
+    from graphopt.quantization.improve import refine_quantized
     from graphopt.rewrite.engine import Engine
     from graphopt.rewrite.fold import fold_graph
     from graphopt.rewrite.functions import inline_functions
@@ -60,6 +61,7 @@ _HOMES = {
     "load": "graphopt.graph.load",
     "loosest": "graphopt.pipeline.passes",
     "merge_equal": "graphopt.rewrite.merge",
+    "refine_quantized": "graphopt.quantization.improve",
     "register": "graphopt.pipeline.passes",
     "rule_function": "graphopt.lang.user_functions",
     "save": "graphopt.graph.save",
@@ -91,6 +93,7 @@ __all__ = [
     "load",
     "loosest",
     "merge_equal",
+    "refine_quantized",
     "register",
     "rule_function",
     "save",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,11 +11,10 @@ from graphopt.errors import DataError, UsageError, did_you_mean
 from graphopt.progress import SILENT, Progress
 
 if TYPE_CHECKING:
+    from graphopt.calibration.ranges import Ranges
     from graphopt.calibration.statistics import Statistics
     from graphopt.data.sample import Sample
     from graphopt.graph.model import Model
-
-LARGEST_CODE = 127.0
 
 AUTO = "auto"
 FIRST_METHOD = "mse"
@@ -47,23 +46,27 @@ class Calibration:
         method: how thresholds follow from statistics, as `graphopt.calibration.thresholds` has them, or "auto".
         stats: the file that statistics are kept in, if any.
         is_synthetic: whether the samples are made up.
-        statistics: of the graph as it was when it was calibrated; None before.
-        thresholds: those that something has chosen, by tensor, in place of the method's.
+        ranges: of the tensors of the graph as it was when it was calibrated; None before.
+        original: a copy of that graph, to compare with what becomes of it.
     """
 
     samples: Iterable[Sample] | None
     method: str = AUTO
     stats: Path | None = None
     is_synthetic: bool = False
-    statistics: Statistics | None = None
-    thresholds: dict[str, float] = field(default_factory=dict[str, float])
-    _known: dict[tuple[str, int], float] = field(default_factory=dict[tuple[str, int], float])
+    ranges: Ranges | None = None
+    original: Model | None = None
+
+    @property
+    def statistics(self) -> Statistics | None:
+        """What was counted; None before."""
+        return self.ranges.statistics if self.ranges is not None else None
 
     @property
     def warnings(self) -> tuple[str, ...]:
         """What keeps a model from being used that was quantized by these ranges."""
         made_up = "the ranges come from inputs that were made up: this model is for trials alone"
-        return (f"{made_up}; calibrate on real inputs with --data",) if self.is_synthetic and self.statistics else ()
+        return (f"{made_up}; calibrate on real inputs with --data",) if self.is_synthetic and self.ranges else ()
 
     def collect(self, model: Model, progress: Progress = SILENT) -> Mapping[str, Any]:
         """Run the graph on the samples, or read what an earlier run has kept; returns figures for the report.
@@ -73,6 +76,7 @@ class Calibration:
         """
         from graphopt.calibration.collect import collect
         from graphopt.calibration.statistics import Statistics
+        from graphopt.quantization.contents import copied
 
         is_kept = self.stats is not None and self.stats.exists()
         if is_kept and self.stats is not None:
@@ -87,6 +91,7 @@ class Calibration:
             if self.stats is not None:
                 found.save(self.stats)
         self.use(found)
+        self.original = copied(model)
         return {
             "samples": found.samples,
             "tensors": len(found),
@@ -95,42 +100,32 @@ class Calibration:
             **({"statistics": "reused"} if is_kept else {}),
         }
 
-    def use(self, statistics: Statistics) -> None:
-        """Take ranges from these statistics from now on."""
-        self.statistics = statistics
-        self.thresholds = {}
-        self._known = {}
+    def use(self, statistics: Statistics, method: str | None = None) -> None:
+        """Take ranges from these statistics from now on, by the method of the run if none is given."""
+        from graphopt.calibration.ranges import Ranges
+
+        chosen = method or self.method
+        self.ranges = Ranges(statistics, FIRST_METHOD if chosen == AUTO else chosen)
 
     def has(self, name: str) -> bool:
-        """Whether the range of a tensor is known: it was counted, and held finite numbers."""
-        found = None if self.statistics is None else self.statistics.get(name)
-        return found is not None and found.count > 0 and not found.not_finite
+        """Whether the range of a tensor is known."""
+        return self.ranges is not None and self.ranges.has(name)
 
     def scale(self, name: str) -> float | None:
-        """The step of symmetric int8."""
-        return self._threshold(name, int(LARGEST_CODE)) / LARGEST_CODE if self.has(name) else None
+        """The step of symmetric int8.
+
+        Raises:
+            DataError: the tensor held NaN or infinite values.
+        """
+        return None if self.ranges is None else self.ranges.scale(name)
 
     def range(self, name: str) -> tuple[float, float] | None:
-        """The lowest and the highest value that are not clipped."""
-        if self.statistics is None or not self.has(name):
-            return None
-        found = self.statistics[name]
-        if found.minimum >= 0 or found.maximum <= 0:
-            limit = self._threshold(name, 255)
-        else:
-            limit = self._threshold(name, int(LARGEST_CODE))
-        return max(found.minimum, -limit), min(found.maximum, limit)
+        """The lowest and the highest value that are not clipped.
 
-    def _threshold(self, name: str, levels: int) -> float:
-        if name in self.thresholds:
-            return self.thresholds[name]
-        if (name, levels) not in self._known:
-            from graphopt.calibration.thresholds import threshold
-
-            assert self.statistics is not None
-            method = FIRST_METHOD if self.method == AUTO else self.method
-            self._known[name, levels] = threshold(self.statistics[name], method, levels=levels)
-        return self._known[name, levels]
+        Raises:
+            DataError: the tensor held NaN or infinite values.
+        """
+        return self.ranges.bounds(name) if self.ranges is not None and self.ranges.has(name) else None
 
 
 def _refuse_strange(found: Statistics, model: Model, file: Path) -> None:

@@ -145,6 +145,7 @@ PASSES: dict[str, Callable[[], type[Pass]]] = {
     "inline-branches": _shipped("inline_branches", "InlineBranches"),
     "inline-functions": _shipped("inline_functions", "InlineFunctions"),
     "lower-operators": _shipped("lower_operators", "LowerOperators"),
+    "refine-weights": _shipped("refine_weights", "RefineWeights"),
     "remove-dead-code": _shipped("remove_dead_code", "RemoveDeadCode"),
     "unpack-sequences": _shipped("unpack_sequences", "UnpackSequences"),
     "widen-types": _shipped("widen_types", "WidenTypes"),

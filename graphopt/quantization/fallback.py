@@ -11,6 +11,7 @@ from graphopt.graph.graph import Node, Value
 from graphopt.graph.model import Model
 from graphopt.progress import SILENT, Progress
 from graphopt.quantization.contents import copied, take_contents, values_by_name
+from graphopt.quantization.counterpart import counterpart
 from graphopt.quantization.layers import layers
 from graphopt.quantization.score import Outputs, Score, outputs_of, score
 from graphopt.quantization.sensitivity import Sensitivity, sensitivities
@@ -116,13 +117,14 @@ def return_to_float(model: Model, original: Model, names: Sequence[str]) -> None
     before = values_by_name(original)
     for layer in list(layers(model)):
         result = layer.output
-        if result.name not in wanted:
+        source = counterpart(layer, before) if result.name in wanted else None
+        if source is None:
             continue
         order = layer.node.order
         for node in (layer.adder, layer.node):
             if node is not None:
                 model.graph.remove_node(node)
-        _copy(before[result.name], result, values_by_name(model), model, order)
+        _copy(source, result, values_by_name(model), model, order)
     sweep_graph(model.graph)
 
 

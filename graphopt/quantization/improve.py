@@ -5,19 +5,26 @@ What is tried is fitted on some of the samples and judged on others, kept apart 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence, Sized
 from dataclasses import dataclass, field
-from typing import Literal
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Literal
 
-from graphopt.data.sample import Feeds
+from graphopt.data.sample import Feeds, Sample
 from graphopt.errors import DataError
 from graphopt.graph.model import Model
 from graphopt.progress import SILENT, Progress
 from graphopt.quantization.contents import copied, take_contents
 from graphopt.quantization.fallback import Fallback, Goal, fall_back
-from graphopt.quantization.pairs import rescale_all
+from graphopt.quantization.layers import layers
+from graphopt.quantization.pairs import pairs, rescale_all
 from graphopt.quantization.refine import Settings, refine
-from graphopt.quantization.score import Outputs, Score, outputs_of, score
+from graphopt.quantization.scale_sets import scale_sets
+from graphopt.quantization.score import Outputs, Score, outputs_of, score, telling
+
+if TYPE_CHECKING:
+    from graphopt.calibration.statistics import Statistics
 
 Effort = Literal["fast", "default"]
 
@@ -26,6 +33,12 @@ MOST = 48
 
 RESERVED = 4
 """Of how many samples one is kept apart to judge by."""
+
+PLACED = "as placed"
+FITTED = "refined and fitted"
+
+FEW = 24
+"""Samples up to which what was found best is done once more with all of them: a quarter less is felt."""
 
 TIE = 0.2
 """dB by which a candidate must be better than one that changes less."""
@@ -54,6 +67,28 @@ class Improved:
     candidates: list[Candidate] = field(default_factory=list[Candidate])
     layers: dict[str, float] = field(default_factory=dict[str, float])
     fallback: Fallback | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Figures for a report; what is infinite, since nothing differs, is left out."""
+        found: dict[str, Any] = {
+            "chosen": self.chosen,
+            "candidates": [{"name": c.name, **_figures(c.score)} for c in self.candidates],
+            "layers": [{"layer": name, "sqnr": round(value, 2)} for name, value in self.layers.items()],
+        }
+        if self.fallback is not None:
+            fallback = self.fallback
+            found["fallback"] = {
+                "met": fallback.met,
+                "float": fallback.kept,
+                "ranking": [{"layer": s.label, "noise": s.noise} for s in fallback.ranking],
+                "steps": [{"float": s.layers, "met": s.met, **_figures(s.score)} for s in fallback.steps],
+            }
+        return found
+
+
+def _figures(found: Score) -> dict[str, float]:
+    figures = {"sqnr": found.sqnr, "cosine": found.cosine, "agreement": found.agreement}
+    return {name: round(value, 5) for name, value in figures.items() if math.isfinite(value)}
 
 
 def improve(
@@ -86,24 +121,69 @@ def improve(
     """
     if not samples:
         raise DataError("there are no samples to judge a quantized model by", help="give samples: --data SOURCE")
-    fitted, judged = split(spread(samples, MOST))
+    samples = spread(samples, MOST)
+    fitted, judged = split(samples)
     trial = _Trial(original, judged)
-    best = trial.judge("as placed", copied(model))
+    best = trial.judge(PLACED, copied(model))
     for method, found in (scales or {}).items():
         rescale_all(candidate := copied(model), found)
         best = trial.better(best, trial.judge(method, candidate))
-    layers: dict[str, float] = {}
+    refined_layers: dict[str, float] = {}
     if effort != "fast":
         start = copied(best.model)
-        for name, fit in (("refined", False), ("refined and fitted", True)):
+        for name, fit in (("refined", False), (FITTED, True)):
             candidate = copied(start)
             refined = refine(candidate, original, fitted, _with_fit(settings or Settings(), fit), progress)
             found = trial.judge(name, candidate)
             if trial.better(best, found) is found:
-                best, layers = found, refined.layers
+                best, refined_layers = found, refined.layers
+        if refined_layers and len(fitted) < len(samples) <= FEW:
+            again = _with_fit(settings or Settings(), best.name == FITTED)
+            refined_layers = refine(start, original, samples, again, progress).layers
+            best = _Judged(best.name, start, best.score)
     take_contents(model, best.model)
     fallback = None if goal is None else fall_back(model, original, judged, goal, progress=progress)
-    return Improved(best.name, trial.tried, layers, fallback)
+    return Improved(best.name, trial.tried, refined_layers, fallback)
+
+
+def refine_quantized(
+    model: Model,
+    original: Model,
+    samples: Iterable[Sample],
+    *,
+    statistics: Statistics | None = None,
+    effort: Effort = "default",
+    least: Mapping[str, float | None] | None = None,
+    progress: Progress = SILENT,
+) -> tuple[bool, dict[str, Any]]:
+    """`improve` with what a run has at hand; whether the model changed, and figures for the report, JSON-able.
+
+    Args:
+        statistics: of the float model, to choose thresholds from; None leaves them as they are.
+        least: what the outputs must reach: "sqnr", "cosine", "agreement".
+
+    Raises:
+        DataError: a sample cannot be read, or there is none.
+        ModelError: ONNX Runtime cannot run a part of one of the models.
+    """
+    names = [pair.source.name for pair in pairs(model) if pair.is_symmetric]
+    if not names and not any(True for _ in layers(model)):
+        return False, {"left out": "nothing is quantized"}
+    scales = scale_sets(statistics, names) if statistics is not None else None
+    asked = {key: value for key, value in (least or {}).items() if value is not None}
+    goal = Goal(asked.get("sqnr"), asked.get("cosine"), asked.get("agreement")) if asked else None
+    result = improve(model, original, take(samples, MOST), scales=scales, effort=effort, goal=goal, progress=progress)
+    returned = result.fallback.kept if result.fallback is not None else []
+    return result.chosen != PLACED or bool(returned), result.to_json()
+
+
+def take(samples: Iterable[Sample], most: int) -> list[Feeds]:
+    """The inputs of `most` samples, from all over where it is known how many there are; no others are kept."""
+    total = len(samples) if isinstance(samples, Sized) else getattr(samples, "len_hint", None)
+    if total is None or total <= most:
+        return [sample.arrays for sample in islice(samples, most)]
+    wanted = {number * total // most for number in range(most)}
+    return [sample.arrays for number, sample in enumerate(samples) if number in wanted]
 
 
 def spread(samples: Sequence[Feeds], most: int) -> list[Feeds]:
@@ -131,11 +211,12 @@ class _Judged:
 class _Trial:
     def __init__(self, original: Model, samples: Sequence[Feeds]) -> None:
         self.samples = samples
-        self.reference: Outputs = outputs_of(original, samples)
+        self.names = telling(original)
+        self.reference: Outputs = outputs_of(original, samples, self.names)
         self.tried: list[Candidate] = []
 
     def judge(self, name: str, model: Model) -> _Judged:
-        found = score(self.reference, outputs_of(model, self.samples))
+        found = score(self.reference, outputs_of(model, self.samples, self.names))
         self.tried.append(Candidate(name, found))
         return _Judged(name, model, found)
 

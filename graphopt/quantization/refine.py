@@ -19,6 +19,7 @@ from graphopt.graph.model import Model
 from graphopt.progress import SILENT, Progress
 from graphopt.quantization import regression, rounding, rows
 from graphopt.quantization.contents import values_by_name
+from graphopt.quantization.counterpart import counterpart, float_node
 from graphopt.quantization.layers import Layer, give_biases, layers
 from graphopt.quantization.pairs import pair_of
 from graphopt.quantization.settle import Weights, settle, window
@@ -89,7 +90,12 @@ class _Refinement:
         self.rounded = Stream(model, samples)
         self.floats = values_by_name(original)
         give_biases(model)
-        self.layers = {layer.node: layer for layer in layers(model)}
+        self.wanted: dict[Node, Value] = {}
+        self.layers: dict[Node, Layer] = {}
+        for layer in layers(model):
+            found = counterpart(layer, self.floats)
+            if found is not None:
+                self.layers[layer.node], self.wanted[layer.node] = layer, found
         self.given: Weights = {node: self._given(layer) for node, layer in self.layers.items()}
         self.settled: set[Node] = set()
         self.refined = Refined()
@@ -105,10 +111,7 @@ class _Refinement:
 
     def _given(self, layer: Layer) -> tuple[Array, Array]:
         """The float weights and biases of a layer."""
-        result = layer.node.outputs[0]
-        assert result is not None
-        before = self.floats.get(result.name)
-        stored = before.producer.input(1) if before is not None and before.producer is not None else None
+        stored = float_node(layer, self.wanted[layer.node]).input(1)
         held = stored.constant if stored is not None else None
         weights = layer.matrix(held.numpy()) if held is not None else layer.weights()
         bias = layer.bias()
@@ -147,7 +150,7 @@ class _Refinement:
         self.refined.layers[layer.node.label] = float(10 * np.log10(signal / max(noise, 1e-30) + 1e-30))
 
     def _rows(self, layer: Layer, inputs: Sequence[Array], seed: int) -> _Fit:
-        wanted = self.plain.values(self.floats[layer.output.name])
+        wanted = self.plain.values(self.wanted[layer.node])
         skips = self._skips(layer)
         per_sample = -(-self.settings.rows // len(inputs))
         xs: list[Array] = []
@@ -177,7 +180,8 @@ class _Refinement:
         adder = before.producer if before is not None else None
         if other is None or other.constant is not None or adder is None or adder.op_type != "Add":
             return None
-        plain = next((v for v in adder.inputs if v is not None and v.name != output.name), None)
+        own = self.wanted[layer.node]
+        plain = next((v for v in adder.inputs if v is not None and v is not own), None) if own in adder.inputs else None
         unrefined = (n in self.layers and n.label not in self.refined.layers for n in self.rounded.pending(other))
         if plain is None or plain.constant is not None or any(unrefined):
             return None

@@ -13,10 +13,12 @@ from graphopt.errors import ModelError
 from graphopt.graph.dtypes import DType
 from graphopt.graph.graph import Value
 from graphopt.graph.model import Model
-from graphopt.graph.save import to_bytes
+from graphopt.graph.save import to_proto
 from graphopt.graph.session import new_session
 
 FLOATS = (np.dtype(np.float16), np.dtype(np.float32), np.dtype(np.float64))
+
+SQUASHING = ("Softmax", "LogSoftmax", "Sigmoid", "HardSigmoid", "Tanh")
 
 Outputs = list[dict[str, Array]]
 """Float outputs by name, for each sample."""
@@ -42,21 +44,40 @@ class Score:
     agreement: float
 
 
-def outputs_of(model: Model, samples: Sequence[Feeds]) -> Outputs:
-    """What a model computes; outputs that are not floats are left out.
+def outputs_of(model: Model, samples: Sequence[Feeds], names: Sequence[str] | None = None) -> Outputs:
+    """What a model computes; what is not of floating point is left out.
+
+    Args:
+        names: of the tensors to return; the outputs of the model if not given.
 
     Raises:
         ModelError: ONNX Runtime cannot run the model.
     """
-    names = [v.name for v in model.graph.outputs]
+    shown = [v.name for v in model.graph.outputs]
+    wanted = shown if names is None else list(names)
+    proto = to_proto(model)
+    for name in dict.fromkeys(name for name in wanted if name not in shown):
+        proto.graph.output.add(name=name)
     try:
-        session = new_session(to_bytes(model), optimized=True)
-        found = [dict(zip(names, session.run(names, feeds), strict=True)) for feeds in samples]
+        session = new_session(proto.SerializeToString(deterministic=True), optimized=True)
+        found = [dict(zip(wanted, session.run(wanted, feeds), strict=True)) for feeds in samples]
     except Exception as error:  # ONNX Runtime's errors share no base but this one
         raise ModelError(f"ONNX Runtime cannot run the model: {error}") from error
-    return [
-        {name: value for name, value in outputs.items() if getattr(value, "dtype", None) in FLOATS} for outputs in found
-    ]
+    return [{name: array for name, array in one.items() if getattr(array, "dtype", None) in FLOATS} for one in found]
+
+
+def telling(model: Model) -> list[str]:
+    """Where to look at a model to tell how good a change is: its outputs, or what goes into the Softmax or Sigmoid that
+    makes one. There most values sit at 0 and 1 whatever happens, and a few samples near the middle decide alone."""
+    found: list[str] = []
+    for value in model.graph.outputs:
+        node = value.producer
+        while node is not None and node.op_type == "Identity" and node.inputs[0] is not None:
+            node = node.inputs[0].producer
+        is_squashed = node is not None and node.op_type in SQUASHING and not node.domain
+        before = node.inputs[0] if node is not None and is_squashed else None
+        found.append(before.name if before is not None and before.constant is None else value.name)
+    return found
 
 
 def score(reference: Outputs, candidate: Outputs) -> Score:

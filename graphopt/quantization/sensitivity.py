@@ -12,6 +12,7 @@ from graphopt.graph.graph import Value
 from graphopt.graph.model import Model
 from graphopt.progress import SILENT, Progress
 from graphopt.quantization.contents import values_by_name
+from graphopt.quantization.counterpart import counterpart
 from graphopt.quantization.layers import Layer, layers
 from graphopt.quantization.score import is_scored
 from graphopt.quantization.stream import Stream
@@ -53,14 +54,14 @@ def sensitivities(
     with progress.task("ranking layers", len(every)) as task:
         for done, layer in enumerate(every):
             task.update(done, note=layer.node.label)
-            made = floats.get(layer.output.name)
+            made = counterpart(layer, floats)
             if made is None:
                 continue
             result = _alone(layer, model, floats, plain, samples)
             changed = plain.fork()
             changed.assume(made, result)
             noise = max((_noise(reference[v], changed.values(v)) for v in outputs), default=0.0)
-            found.append(Sensitivity(made.name, layer.node.label, noise))
+            found.append(Sensitivity(layer.output.name, layer.node.label, noise))
             plain.values(made)
             plain.forget()
     return sorted(found, key=lambda s: -s.noise)

@@ -309,6 +309,7 @@ def test_register_refuses_a_name_that_is_taken_or_missing() -> None:
 
 SHIPPED = (
     "apply-rules",
+    "calibrate",
     "convert-opset",
     "eliminate-common-subexpressions",
     "fold-constants",
@@ -316,6 +317,7 @@ SHIPPED = (
     "inline-branches",
     "inline-functions",
     "lower-operators",
+    "refine-weights",
     "remove-dead-code",
     "unpack-sequences",
     "widen-types",

@@ -110,7 +110,7 @@ WRONG = {
     ),
     "a key like none": (
         f"x = 2\n{PASS}",
-        "a recipe has no key 'x'\n  at: r.toml\n  help: known: description, rounds, pass",
+        "a recipe has no key 'x'\n  at: r.toml\n  help: known: description, after, rounds, pass",
     ),
     "no passes": (
         "rounds = 2",
@@ -150,9 +150,9 @@ WRONG = {
     ),
     "a pass like none": (
         '[[pass]]\nuse = "x"',
-        "there is no pass 'x'\n  at: r.toml, pass 1\n  help: passes: apply-rules, convert-opset, "
+        "there is no pass 'x'\n  at: r.toml, pass 1\n  help: passes: apply-rules, calibrate, convert-opset, "
         "eliminate-common-subexpressions, fold-constants, inline-bodies, inline-branches, inline-functions, "
-        "lower-operators, remove-dead-code, unpack-sequences, widen-types",
+        "lower-operators, refine-weights, remove-dead-code, unpack-sequences, widen-types",
     ),
     "an unknown option": (
         f'{PASS}phase = ["fold"]',
