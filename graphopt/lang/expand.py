@@ -3,7 +3,7 @@
 qdq(x)            x if quantized(x) else DequantizeLinear(QuantizeLinear(x, scale(x), zero_point(x)), ...)
 qdq(x, like=y)    the same in the steps of y
 qdq(w, axis=k)    DequantizeLinear(codes(w, scales(w, k), k), scales(w, k), zero_codes(scales(w, k)), axis=k)
-y = qdq(Conv(…))  DequantizeLinear(QuantizeLinear(Conv(…), scale(y), zero_point(y)), ...)
+y = qdq(Conv(…))  DequantizeLinear(QuantizeLinear(Conv(…), scale(y), zero_point(y)), ...), or in the steps of `like`
 qdq(xs)           the first of these for each tensor that `*xs` has bound
 """
 
@@ -38,13 +38,20 @@ def _whole(value: t.Expression, rewrite: t.Rewrite, lists: frozenset[str]) -> t.
         first, condition, second = value.operands
         operands = (_whole(first, rewrite, lists), condition, _whole(second, rewrite, lists))
         return replace(value, operands=operands)
-    if _is_qdq(value) and len(value.arguments) == 1 and not value.keywords:
+    if _is_qdq(value) and len(value.arguments) == 1 and len(rewrite.targets) == 1:
         (inner,) = value.arguments
-        target = rewrite.targets[0]
-        if isinstance(inner, t.NodeCall) and target is not None and len(rewrite.targets) == 1:
-            name = t.Name(target, value.span)
-            return _pair(_inside(inner, lists), name, value.span)
+        steps = _steps(value, rewrite.targets[0])
+        if isinstance(inner, t.NodeCall) and steps is not None:
+            return _pair(_inside(inner, lists), steps, value.span)
     return _inside(value, lists)
+
+
+def _steps(call: t.Call, target: str | None) -> t.Name | None:
+    """The tensor in whose steps a result is quantized: the one that `like` names, or itself."""
+    if not call.keywords:
+        return None if target is None else t.Name(target, call.span)
+    (key, value), *others = call.keywords
+    return value if key == "like" and not others and isinstance(value, t.Name) else None
 
 
 def _inside(value: t.Expression, lists: frozenset[str]) -> t.Expression:

@@ -27,7 +27,7 @@ from tests.rules.derived import (
     without_defaults,
 )
 from tests.rules.oracle import assert_same_results, loses_a_capture, runs
-from tests.rules.rewriting import rewrite
+from tests.rules.rewriting import known_to, rewrite
 from tests.rules.shipped import CASES, ONE_EACH, RULES
 from tests.rules.weights import samples
 
@@ -182,7 +182,7 @@ def _matches(proto: onnx.ModelProto, rule: tree.Rule) -> bool:
     model = from_proto(proto)
     for chosen in expand_operators(rule):
         if applies_to(chosen, model.opsets):
-            compiled = CompiledRule(chosen, model.opsets, {})
+            compiled = CompiledRule(chosen, model.opsets, known_to([rule], proto))
             nodes = [n for n in model.all_nodes() if (n.domain, n.op_type) in compiled.roots]
             with np.errstate(all="ignore"):  # as in the engine: what is not finite is found when it is rounded
                 if any(compiled.match(node, model) is not None for node in nodes):
