@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 from onnx import numpy_helper, parser
 
 from graphopt.calibration.axes import channel_axis, channel_sides
 from graphopt.calibration.collect import collect
+from graphopt.calibration.segment_proto import segment_proto
 from graphopt.calibration.segments import cut
 from graphopt.calibration.statistics import Statistics
 from graphopt.data.sample import Sample
 from graphopt.errors import DataError, UsageError
-from graphopt.graph.load import from_proto
+from graphopt.graph.load import from_proto, load
 from graphopt.graph.model import Model
 from graphopt.graph.save import to_bytes
 from graphopt.graph.session import new_session
@@ -258,3 +261,23 @@ def test_channels_of_a_tensor_of_unknown_rank_are_found_as_it_comes() -> None:
     found = collect(model(text, {"v": np.ones((5, 3, 1, 1), np.float32)}), [Sample("s", arrays)])
     sizes = {name: (t.channels.axis, t.channels.size) for name, t in found.items() if t.channels is not None}
     assert sizes == {"x": (2, 8), "a": (1, 3), "b": (1, 3), "y": (1, 5)}
+
+
+@pytest.mark.parametrize("budget", [0, 10_000])
+def test_weights_beside_the_file_stay_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, budget: int) -> None:
+    subject = model()
+    onnx.save(
+        onnx.load_from_string(to_bytes(subject)),
+        tmp_path / "m.onnx",
+        save_as_external_data=True,
+        location="w.bin",
+        size_threshold=0,
+    )
+    monkeypatch.chdir(tmp_path)
+    outside = load(Path("m.onnx"))
+    assert outside.external
+    values = {v for n in outside.graph.nodes for v in n.outputs if v is not None and v.constant is None}
+    pieces = [segment_proto(outside, s) for s in cut(outside, values, SizedShapes(outside), budget)]
+    stored = [t.data_location for piece in pieces for t in piece.graph.initializer]
+    assert stored == [onnx.TensorProto.EXTERNAL] * 2
+    assert collect(outside, pictures(2), memory_budget=budget) == collect(subject, pictures(2))
