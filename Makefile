@@ -34,6 +34,7 @@ corpus: $(VENV)/python.stamp ## fetch every trained model and real input of the 
 bench: $(VENV)/dev.stamp ## run the benchmarks; PEERS names an interpreter that has benchmarks/requirements.txt
 	$(BIN)/python benchmarks/small.py $(if $(PEERS),--peers $(PEERS))
 	$(BIN)/python benchmarks/external.py
+	$(BIN)/python benchmarks/calibrate.py --samples 16,64
 	$(BIN)/python benchmarks/scale.py $(if $(PEERS),--peers $(PEERS))
 	$(if $(PEERS),$(BIN)/python -m benchmarks.optimize --peers $(PEERS))
 	$(if $(PEERS),$(BIN)/python benchmarks/peer_rules.py --peers $(PEERS))

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 import onnx
 import pytest
@@ -281,3 +282,66 @@ def test_weights_beside_the_file_stay_there(tmp_path: Path, monkeypatch: pytest.
     stored = [t.data_location for piece in pieces for t in piece.graph.initializer]
     assert stored == [onnx.TensorProto.EXTERNAL] * 2
     assert collect(outside, pictures(2), memory_budget=budget) == collect(subject, pictures(2))
+
+
+ONES = np.ones(3, np.float32)
+PAIR = np.array([1.0, -3.0], np.float32)
+
+
+@pytest.mark.parametrize(
+    ("text", "arrays", "ranges"),
+    [
+        pytest.param(
+            "g (bfloat16[n] x) => (float[n] y) { a = Cast <to = 1> (x) y = Relu (a) }",
+            {"x": PAIR.astype(ml_dtypes.bfloat16)},
+            {"x": (-3.0, 1.0), "a": (-3.0, 1.0), "y": (0.0, 1.0)},
+            id="bfloat16 input",
+        ),
+        pytest.param(
+            "g (seq(float[n]) x) => (float[n] y) { i = Constant <value_int = 0> () a = SequenceAt (x, i) y = Abs (a) }",
+            {"x": [PAIR]},
+            {"a": (-3.0, 1.0), "y": (1.0, 3.0)},
+            id="sequence input",
+        ),
+        pytest.param(
+            """g (optional(float[n]) x, float[n] z) => (float[n] y) {
+                h = OptionalHasElement (x)
+                y = If (h) <
+                    then_branch = t () => (float[n] p) { p = OptionalGetElement (x) },
+                    else_branch = e () => (float[n] q) { q = Relu (z) }
+                >
+            }""",
+            {"x": None, "z": PAIR},
+            {"z": (-3.0, 1.0), "y": (0.0, 1.0)},
+            id="optional input",
+        ),
+        pytest.param(
+            "g (float[n] x, float[2] w) => (float[n] y) <float[2] w = {2, 3}> { a = Mul (x, w) y = Relu (a) }",
+            {"x": PAIR},
+            {"x": (-3.0, 1.0), "a": (-9.0, 2.0), "y": (0.0, 2.0)},
+            id="default of an input",
+        ),
+        pytest.param(
+            "g (float[n] x, float[2] w) => (float[n] y) <float[2] w = {2, 3}> { a = Mul (x, w) y = Relu (a) }",
+            {"x": PAIR, "w": -PAIR},
+            {"x": (-3.0, 1.0), "a": (-9.0, -1.0), "y": (0.0, 0.0)},
+            id="default overridden",
+        ),
+        pytest.param(
+            "g (float[n] x) => (float[n] x, float[n] y) { y = Neg (x) }",
+            {"x": ONES},
+            {"x": (1.0, 1.0), "y": (-1.0, -1.0)},
+            id="an input is an output",
+        ),
+        pytest.param(
+            "g (float[n] x) => (float s) { s = ReduceSum <keepdims = 0> (x) }",
+            {"x": np.zeros(0, np.float32)},
+            {"x": (np.inf, -np.inf), "s": (0.0, 0.0)},
+            id="no value",
+        ),
+    ],
+)
+def test_odd_but_legal(text: str, arrays: dict[str, Any], ranges: dict[str, tuple[float, float]]) -> None:
+    subject = from_proto(parser.parse_model(HEADER + text), overridable="keep")
+    found = collect(subject, [Sample("s", arrays)], memory_budget=0)
+    assert {name: (t.minimum, t.maximum) for name, t in found.items()} == ranges
