@@ -12,6 +12,7 @@ from graphopt.calibration.levels import Magnitudes
 from graphopt.calibration.statistics import Statistics, TensorStatistics
 from graphopt.calibration.thresholds import threshold
 from graphopt.data.attempts import Unreadable
+from graphopt.quantization.scale_sets import SETS
 from graphopt.report import quantities
 from graphopt.report.tables import table
 
@@ -22,14 +23,6 @@ BARS = 32
 
 WIDTH = 48
 """Columns of its longest bar."""
-
-METHODS: tuple[tuple[str, str, float], ...] = (
-    ("max", "max", 100.0),
-    *((f"percentile {p:g}", "percentile", p) for p in (99.9, 99.99, 99.999, 99.9999)),
-    ("entropy", "entropy", 100.0),
-    ("mse", "mse", 100.0),
-)
-"""The thresholds that are told: name, method, percentile."""
 
 IN_TABLE = ("percentile 99.99", "mse")
 
@@ -60,10 +53,10 @@ def _tensor_json(tensor: TensorStatistics) -> dict[str, Any]:
     }
 
 
-def thresholds(tensor: TensorStatistics, names: Sequence[str] = tuple(m[0] for m in METHODS)) -> Iterator[Any]:
+def thresholds(tensor: TensorStatistics, names: Sequence[str] = tuple(name for name, _, _ in SETS)) -> Iterator[Any]:
     """Pairs of a method's name and its threshold; none for a tensor that held NaN or infinite values."""
     if not tensor.not_finite:
-        for name, method, percentile in METHODS:
+        for name, method, percentile in SETS:
             if name in names:
                 yield name, threshold(tensor, method, percentile=percentile)
 

@@ -60,7 +60,7 @@ def test_the_document_and_the_file(model: Path, tmp_path: Path, capsys: pytest.C
         "channels": {"axis": 1, "size": 2},
     }
     assert list(thresholds) == [
-        *("max", "percentile 99.9", "percentile 99.99", "percentile 99.999", "percentile 99.9999", "entropy", "mse")
+        *("mse", "percentile 99.9", "percentile 99.99", "percentile 99.999", "percentile 99.9999", "entropy", "max")
     ]
     assert thresholds["max"] == 4.0
     assert document["model"] == Statistics.load(stats).model
