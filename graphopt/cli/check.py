@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 def check(
     reference: Annotated[Path, typer.Argument(metavar="A.onnx", help="The model to compare with.", show_default=False)],
-    candidate: Annotated[Path, typer.Argument(metavar="B.onnx", help="The model to judge.", show_default=False)],
+    candidate: Annotated[
+        Path | None,
+        typer.Argument(metavar="B.onnx", help="The model to judge; none with --qdq.", show_default=False),
+    ] = None,
     data: Annotated[
         str | None,
         typer.Option(
@@ -46,9 +49,22 @@ def check(
     layers: Annotated[
         bool, typer.Option("--layers", help="Compare the values inside as well, and tell the first that departs.")
     ] = False,
+    qdq: Annotated[
+        bool,
+        typer.Option("--qdq", help="Instead: whether the pairs of one model stand where TensorRT wants them."),
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document, and nothing else.")] = False,
 ) -> None:
     """Run two models on the same samples in ONNX Runtime and compare all outputs. Exits with 1 if they differ."""
+    from graphopt.errors import UsageError
+
+    if qdq:
+        if candidate is not None:
+            raise UsageError("--qdq looks at one model", help="graphopt check --qdq MODEL")
+        _lint(reference, json=json)
+        return
+    if candidate is None:
+        raise UsageError("there is nothing to compare with", help="graphopt check A.onnx B.onnx")
     from graphopt.backends.profiles import complete, parse_shape_options
     from graphopt.cli.console import console, emit, progress
     from graphopt.errors import ParityError
@@ -95,3 +111,32 @@ def _inside(
     from graphopt.pipeline.bisect_layers import divergence
 
     return divergence(reference, candidate, samples, found, contract, progress=progress())
+
+
+def _lint(path: Path, *, json: bool) -> None:
+    """Look at the pairs of one model; tell what each rule found."""
+    from graphopt.cli.console import console, emit
+    from graphopt.errors import ParityError
+    from graphopt.graph.load import load
+    from graphopt.pipeline.qdq_lint import RULES, lint
+    from graphopt.report.text import printable
+
+    found = lint(load(path))
+    if json:
+        rules = {name: what for name, (what, _) in RULES.items()}
+        document = {"schema": "graphopt.check.qdq/1", "model": str(path), "ok": not found, "rules": rules}
+        emit({**document, "findings": [f.to_json() for f in found]})
+    else:
+        out = console()
+        for name, (what, _) in RULES.items():
+            broken = [f for f in found if f.rule == name]
+            verdict = "ok" if not broken else f"broken at {len(broken)} nodes" if broken[1:] else "broken at 1 node"
+            out.print(printable(f"{name}: {what}: {verdict}"))
+            for finding in broken:
+                out.print(printable(f"  {finding.node}: {finding.text}"))
+    if found:
+        first = found[0]
+        raise ParityError(
+            f"the pairs of {path} do not stand where TensorRT wants them: {first.node}: {first.text}",
+            help="`graphopt compile MODEL --recipe int8 --target tensorrt-rtx` places them",
+        )

@@ -47,7 +47,7 @@ def _read_by(value: Any) -> Any:
 
 
 @function("is_skip(around: tensor, main: tensor) -> bool")
-def _is_skip(around: Any, main: Any) -> Any:
+def is_skip(around: Any, main: Any) -> Any:
     """Whether, of two tensors that are added, the second is what a Conv on codes has made, and the first is what went
     around it. Where both come from Convs, the longer way back to where they part is the main one."""
     if not isinstance(around, Value) or not isinstance(main, Value) or around is main:

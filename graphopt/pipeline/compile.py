@@ -28,6 +28,7 @@ from graphopt.graph.types import oversized
 from graphopt.parity.model_interface import read_interface
 from graphopt.parity.refusals import NotRunnable
 from graphopt.pipeline.calibration import AUTO, Calibration, check_method
+from graphopt.pipeline.engine_codes import engine_codes
 from graphopt.pipeline.legalization import legalized
 from graphopt.pipeline.manager import When
 from graphopt.pipeline.output import ENGINES, Staging, refuse_to_replace, staging
@@ -149,6 +150,7 @@ def _compile(source: Path, output: Path, options: Options) -> CompileResult:
         model = rewriting.run(model)
         proofs = proof_states([rule for rule in rules if rule.place in fired_rules(rewriting.records)])
         artifacts = [run.build(backend, folder, path) for backend in backends]
+        codes = tuple(found for a in artifacts if (found := engine_codes(model, a)) is not None)
         result = CompileResult(
             source=source,
             sha256=sha256_of(source),
@@ -161,7 +163,11 @@ def _compile(source: Path, output: Path, options: Options) -> CompileResult:
             parity_skipped=skipped,
             artifacts=tuple(_published(a, folder) for a in artifacts),
             latency=run.time(path),
-            notes=(*model.notes, *run.notes, *rewriting.notes, *_left_computed(rewriting.records), *_unproved(proofs)),
+            notes=(
+                *(*model.notes, *run.notes, *rewriting.notes, *_left_computed(rewriting.records), *_unproved(proofs)),
+                *(note for found in codes for note in found.notes()),
+            ),
+            codes=codes,
             proofs=proofs,
             seconds=time.perf_counter() - started,
             warnings=context.calibration.warnings if context.calibration is not None else (),

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from graphopt.backends.base import Artifact
     from graphopt.graph.accounting import Account
     from graphopt.parity.reference import Comparison
+    from graphopt.pipeline.engine_codes import EngineCodes
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,7 @@ class CompileResult:
         latency: measured on request.
         notes: what the user should know.
         warnings: what keeps the result from being used.
+        codes: of each engine whose kernels are known, which nodes it computes in codes, if any should.
         proofs: of each rule that fired, as rule@file:line, whether it is "proved", "holds" (on every instance that
             was tried) or is "unproved".
         seconds: wall time of the whole compile.
@@ -97,6 +99,7 @@ class CompileResult:
     seconds: float
     versions: Mapping[str, str]
     warnings: tuple[str, ...] = ()
+    codes: tuple[EngineCodes, ...] = ()
 
     @property
     def ok(self) -> bool:

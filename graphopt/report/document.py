@@ -34,6 +34,7 @@ def to_json(result: CompileResult) -> Json:
         "proofs": result.proofs,
         "notes": result.notes,
         "warnings": result.warnings,
+        "codes": [found.to_json() for found in result.codes],
         "seconds": result.seconds,
         "versions": result.versions,
     }

@@ -47,6 +47,10 @@ def show(result: CompileResult, console: Console) -> None:
     table(console, "Built", ("target", "size", "time", "kernels", "file"), _artifacts(result), numbers=(1, 2, 3))
     for artifact in result.artifacts:
         _show_kernels(artifact, console)
+    for found in result.codes:
+        reading = len(found.computed) + len(found.missed)
+        line = f"{found.target} computes {len(found.computed)} of {reading} nodes in codes that read codes"
+        console.print(printable(line), style="bold" if not found.missed else "bold red")
     table(console, "Notes", ("",), ((note,) for note in result.notes), limit=None)
     for warning in result.warnings:
         console.print(printable(f"Warning: {warning}"), style="bold red")

@@ -112,6 +112,13 @@ class Source(Strict):
     sha256: str
 
 
+class Codes(Strict):
+    target: str
+    computed: list[str]
+    missed: list[str]
+    alone: list[str]
+
+
 class Report(Strict):
     schema_: Literal["graphopt.report/1"]
     ok: bool
@@ -128,6 +135,7 @@ class Report(Strict):
     proofs: dict[str, Literal["proved", "holds", "unproved"]]
     notes: list[str]
     warnings: list[str]
+    codes: list[Codes]
     seconds: float
     versions: dict[str, str]
 
