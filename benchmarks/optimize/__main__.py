@@ -14,6 +14,7 @@ import argparse
 import json
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from benchmarks.measure import load_line
@@ -24,7 +25,7 @@ from tests.corpus.manifest import models
 from . import tables
 from .compare import Comparer
 from .rows import Row
-from .store import Store
+from .store import NotKept, Store
 from .tools import MissingTool, tools
 
 CORPUS = Path("corpus")
@@ -42,13 +43,14 @@ def main() -> int:
     except (BadUsage, MissingTool) as error:
         print(f"error: {error}", file=sys.stderr)
         return 3 if isinstance(error, MissingTool) else 2
-    store = Store(options.keep or cache_root() / "benchmarks")
+    store = Store(options.keep or cache_root() / "benchmarks", frozen=options.kept)
     rows: list[Row] = []
     say = _Progress(len(chosen))
     comparer = Comparer(store, every, options.limit, in_turn=options.in_turn, latency=not options.no_latency, say=say)
     try:
         for name, path in chosen.items():
-            rows.append(comparer.compare(name, path))
+            with suppress(NotKept):
+                rows.append(comparer.compare(name, path))
             say.next()
     except KeyboardInterrupt:
         print("\ninterrupted: what was found is kept, the same command goes on from here", file=sys.stderr)
@@ -71,6 +73,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--peers", default=sys.executable, metavar="PYTHON")
     parser.add_argument("--limit", type=float, default=120.0, help="seconds that a tool may take for a model")
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="where results are kept (default: the cache)")
+    parser.add_argument("--kept", action="store_true", help="only models whose results are kept; nothing is measured")
     parser.add_argument("--in-turn", action="store_true", help="where one tool has to work, let all work again")
     parser.add_argument("--no-latency", action="store_true", help="leave ONNX Runtime's times out")
     parser.add_argument("--into", type=Path, metavar="FILE", help="put the tables between the marks of a document")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from . import judging, tools
 from .rows import Result, Row, result_of
-from .store import Store, size_of
+from .store import NotKept, Store, size_of
 from .tools import ANY_SIZE, OURS, PEERS, Made, Tool
 
 Say = Callable[[str], None]
@@ -29,6 +29,10 @@ class Comparer:
         self._warm: set[str] = set()
 
     def compare(self, name: str, model: Path) -> Row:
+        """
+        Raises:
+            NotKept: the store is frozen, and does not know all results of this model.
+        """
         made = self._make(name, model, [OURS, *PEERS])
         row = self._judge(name, model, made)
         best = row.best("nodes")
@@ -45,6 +49,8 @@ class Comparer:
             if before is not None and not again:
                 made[tool] = before
                 continue
+            if self._store.frozen:
+                raise NotKept
             self._say(f"{name}: {tool}")
             if tool not in self._warm:
                 tools.warm_up(self._tools[tool], model, self._limit)

@@ -21,13 +21,18 @@ from graphopt.data.sample import Sample
 from graphopt.errors import GraphoptError
 from graphopt.graph.bodies import nodes_below
 from graphopt.graph.load import read_proto
-from graphopt.parity.comparison import Comparison, describe
+from graphopt.parity.comparison import Comparison
 from graphopt.parity.reference import Reference
 from graphopt.parity.samples import parity_samples
+from graphopt.parity.tolerance import Limits
 
 from .inputs import real_samples
 
 STANDARD = ("", "ai.onnx")
+
+RIGHT = 60.0
+"""Decibels of signal over noise from which a result is right however the original takes rounding: an error of a
+thousandth of the output. Folding a BatchNormalization rounds anew, and deep networks magnify that."""
 
 
 def main() -> None:
@@ -138,20 +143,24 @@ def _parity(references: dict[str, Reference], result: Path) -> dict[str, Any]:
     if not references:
         return {"failure": "the original does not run"}
     try:
-        return {kind: _figures(reference.compare(result)) for kind, reference in references.items()}
+        return {kind: _figures(_compare(reference, result)) for kind, reference in references.items()}
     except GraphoptError as error:
         return {"failure": error.message}
 
 
+def _compare(reference: Reference, result: Path) -> Comparison:
+    """By a bound that takes one run; where it is not met, by how far rounding moves the original, which takes many."""
+    found = reference.compare(result, limits=Limits(min_sqnr_db=RIGHT))
+    return found if found.ok or found.failures else reference.compare(result)
+
+
 def _figures(found: Comparison) -> dict[str, Any]:
     """The worst difference relative to an output's scale, the least signal-to-noise ratio (None: there is no noise),
-    what breaks a caller, and what else `graphopt check` has against it."""
+    and what is wrong."""
     judged = [o for o in found.outputs if o.judged]
     alike = [o.figures for o in judged if o.figures.structure is None]
-    broken = [describe(o) for o in judged if o.figures.structure is not None]
     return {
-        "broken": [*found.failures, *broken],
-        "problems": [describe(o) for o in judged if not o.ok and o.figures.structure is None],
+        "problems": list(found.problems),
         "notes": list(found.notes),
         "shapes": len(found.shapes),
         "max_rel": max((_finite(f.max_rel) for f in alike), default=None),

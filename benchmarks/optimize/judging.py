@@ -12,7 +12,7 @@ from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
-from .store import Found, Store, digest
+from .store import Found, NotKept, Store, digest
 
 ROOT = Path(__file__).parents[2]
 JUDGE_LIMIT = 1800.0
@@ -20,11 +20,17 @@ JUDGE_LIMIT = 1800.0
 
 
 def judged(store: Store, model: Path, results: Mapping[str, Path]) -> tuple[Found, dict[str, Found]]:
-    """What is in a model, and what is in each result and how right it is."""
+    """What is in a model, and what is in each result and how right it is.
+
+    Raises:
+        NotKept: the store is frozen, and does not know.
+    """
     parts = {tool: ("judged", _judge(), digest(model), digest(path)) for tool, path in results.items()}
     own = ("contents", _judge(), digest(model))
     found = {tool: store.find(*p) for tool, p in parts.items()}
     missing = [tool for tool, f in found.items() if f is None]
+    if store.frozen and (missing or store.find(*own) is None):
+        raise NotKept
     if missing or store.find(*own) is None:
         for tool, said in _judge_all(store, model, own, {t: results[t] for t in missing}).items():
             found[tool] = _kept(store, parts[tool], said)
@@ -58,8 +64,8 @@ def timed(store: Store, model: Path, results: Mapping[str, Path], computes: Mapp
     names = sorted(results)
     parts = ("timed", _clock(), digest(model), [(n, computes[n]) for n in names])
     found = store.find(*parts)
-    if found is not None:
-        return found
+    if found is not None or store.frozen:
+        return found or {}
     said = _lines("latency", JUDGE_LIMIT, str(model), *(str(results[n]) for n in names))
     if not said:
         return {}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -12,9 +11,8 @@ from .tools import OURS, PEERS, Made
 
 Figure = float | None
 
-RIGHT = 60.0
-"""Decibels of signal over noise from which a result competes whatever else is said of its rounding: an error of a
-thousandth of the output. Folding a BatchNormalization rounds anew, and deep networks magnify that."""
+SAME_TIME = 600.0
+"""Seconds between two runs up to which their wall seconds are compared."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +24,7 @@ class Result:
         nodes, operators, bytes, computes: what is in it, as judge.py counts.
         made, real: differences to the original on generated inputs and real ones: "max_rel", "sqnr_db", ...
         wrong: why it does not compete; empty where it does.
+        at: when the tool ran, in seconds since 1970.
     """
 
     size: int
@@ -39,6 +38,7 @@ class Result:
     real: Mapping[str, Any]
     wrong: str
     computes: str = ""
+    at: float = 0.0
 
     @property
     def worst(self) -> Figure:
@@ -74,8 +74,16 @@ class Row:
 
     def best(self, figure: str) -> str | None:
         """The peer with the least of a figure."""
-        known = {t: v for t, r in self.fair.items() if (v := figure_of(r, figure)) is not None}
+        known = {t: v for t in self.fair if (v := self.figure_of(t, figure)) is not None}
         return min(known, key=lambda t: known[t], default=None)
+
+    def figure_of(self, peer: str, figure: str) -> Figure:
+        """A figure of a peer's result, if it can be held against ours: wall seconds change with what else the machine
+        does, so that those of another hour say nothing."""
+        result = self.results[peer]
+        if figure == "wall" and abs(result.at - self.ours.at) > SAME_TIME:
+            return None
+        return figure_of(result, figure)
 
     def noise(self, setting: str) -> Ratio | None:
         """The original against itself."""
@@ -124,6 +132,7 @@ def result_of(made: Made, found: Mapping[str, Any]) -> Result:
         real=found.get("real", {}),
         wrong=made.failure or _wrong(found),
         computes=found.get("computes", ""),
+        at=made.at,
     )
 
 
@@ -132,9 +141,5 @@ def _wrong(found: Mapping[str, Any]) -> str:
         return found["failure"]
     if found.get("operators_of_others"):
         return f"operators of {', '.join(found['operators_of_others'])}"
-    for figures in (found.get("made", {}), found.get("real", {})):
-        if figures.get("broken"):
-            return figures["broken"][0]
-        if figures.get("problems") and (figures["sqnr_db"] or -math.inf) < RIGHT:
-            return figures["problems"][0]
-    return ""
+    problems = [*found.get("made", {}).get("problems", ()), *found.get("real", {}).get("problems", ())]
+    return problems[0] if problems else ""

@@ -15,11 +15,19 @@ from typing import Any
 Found = dict[str, Any]
 
 
-class Store:
-    """A folder with one folder for each thing found, named by a digest of what it depends on."""
+class NotKept(Exception):
+    """Something was not found before, and nothing new is to be found."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+
+class Store:
+    """A folder with one folder for each thing found, named by a digest of what it depends on.
+
+    Args:
+        frozen: give what is there, and find nothing new.
+    """
+
+    def __init__(self, folder: Path, *, frozen: bool = False) -> None:
+        self._folder, self.frozen = folder, frozen
         folder.mkdir(parents=True, exist_ok=True)
 
     def find(self, *parts: object) -> Found | None:
@@ -38,7 +46,12 @@ class Store:
         """Have something found, and keep it with the files that `work` leaves in the folder it is given.
 
         Nothing is kept of work that is interrupted or fails.
+
+        Raises:
+            NotKept: the store is frozen.
         """
+        if self.frozen:
+            raise NotKept
         scratch = Path(tempfile.mkdtemp(prefix=".making-", dir=self._folder))
         try:
             found = dict(work(scratch))

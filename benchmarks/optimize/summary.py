@@ -73,7 +73,7 @@ def _pair(row: Row, figure: str, column: str) -> tuple[float, float] | None:
         theirs = {"nodes": row.nodes, "size": row.size}.get(figure)
     else:
         peer = row.best(figure) if column == BEST else column
-        theirs = figure_of(row.fair[peer], figure) if peer in row.fair else None
+        theirs = row.figure_of(peer, figure) if peer in row.fair else None
     return None if ours is None or theirs is None else (ours, theirs)
 
 

@@ -15,6 +15,8 @@ from .tools import PEERS
 
 BEGIN, END = "<!-- optimize: tables from here -->", "<!-- optimize: tables to here -->"
 
+NOT_TIMED = "Latency was not measured."
+
 WATCHED = ("BatchNormalization", "Cast", "Transpose", "Reshape")
 
 
@@ -43,7 +45,7 @@ def document(rows: Sequence[Row], versions: Mapping[str, str]) -> str:
     noise = {s: noise_on(rows, s) for s in SETTINGS}
     return "\n\n".join(
         (
-            f"{len(rows)} models; {named}. {_noise_line(noise)}",
+            f"{len(rows)} models; {named}. {_noise_line(noise) if any(row.seconds for row in rows) else NOT_TIMED}",
             "### Summary",
             _summary(rows),
             "### Nodes",

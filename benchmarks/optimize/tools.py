@@ -35,12 +35,14 @@ class Made:
         size: bytes of that file and of the data files beside it.
         usage: what its whole process took.
         failure: why there is no file.
+        at: when that was, in seconds since 1970.
     """
 
     path: Path | None
     size: int
     usage: Usage
     failure: str = ""
+    at: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,8 @@ def _run(one: Tool, model: Path, folder: Path, limit: float) -> dict[str, Any]:
 
 def _made(found: dict[str, Any], place: Path) -> Made:
     path = None if found["failure"] else place / MODEL
-    return Made(path, found["size"], Usage(**found["usage"]), found["failure"])
+    at = (place / "found.json").stat().st_mtime
+    return Made(path, found["size"], Usage(**found["usage"]), found["failure"], at)
 
 
 @contextmanager

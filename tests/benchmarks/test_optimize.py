@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import sys
 from pathlib import Path
 
@@ -68,7 +69,7 @@ def test_a_tool_works_once_and_is_judged_once(tmp_path: Path) -> None:
 
 def test_a_tool_that_does_not_end_is_a_result(tmp_path: Path) -> None:
     made = tools.make(Store(tmp_path), tools.tool("graphopt", sys.executable), _model(tmp_path / "m.onnx"), 0.05)
-    assert made == Made(None, 0, Usage(failure="> 0.05 s"), "> 0.05 s")
+    assert made == Made(None, 0, Usage(failure="> 0.05 s"), "> 0.05 s", made.at)
 
 
 def test_contenders_are_timed_round_by_round(tmp_path: Path) -> None:
@@ -110,6 +111,16 @@ def test_the_summary_counts_rows_and_gives_the_median_ratio() -> None:
     assert str(found["latency, optimizations on"]["original"]) == "2 of 2 (0.50)"
     assert str(found["latency, optimizations on"]["best peer"]) == "0 of 2 (1.25)"
     assert str(found["latency, optimizations off"]["best peer"]) == ""
+
+
+def test_wall_seconds_of_another_hour_are_not_compared() -> None:
+    late = dataclasses.replace(_result(12), at=3600.0)
+    found = summary([_row(late, onnxslim=dataclasses.replace(_result(20), at=3500.0))])
+    assert {c: str(n) for c, n in found["wall seconds"].items() if n.rows} == {
+        "best peer": "1 of 1 (1.00)",
+        "onnxslim": "1 of 1 (1.00)",
+    }
+    assert found["CPU seconds"]["onnxsim"].rows == 1
 
 
 def test_where_a_peer_is_ahead_the_reason_is_said() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.optimize.store import Store, digest, files_of, size_of
+from benchmarks.optimize.store import NotKept, Store, digest, files_of, size_of
 
 
 def test_what_was_made_is_found_by_what_it_depends_on(tmp_path: Path) -> None:
@@ -51,3 +51,11 @@ def test_a_data_file_is_a_part_of_its_model(tmp_path: Path) -> None:
     assert size_of(model) == 12
     assert [f.name for f in files_of(model)] == ["model.onnx", "model.onnx.data"]
     assert digest(model) != digest(alone)
+
+
+def test_a_frozen_store_finds_nothing_new(tmp_path: Path) -> None:
+    Store(tmp_path).make(("x",), lambda _: {"nodes": 1})
+    frozen = Store(tmp_path, frozen=True)
+    assert frozen.find("x") == {"nodes": 1}
+    with pytest.raises(NotKept):
+        frozen.make(("y",), lambda _: {"nodes": 2})
