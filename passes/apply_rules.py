@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from graphopt import Context, Engine, Model, Pass, PassResult, loosest
+from graphopt import Context, Engine, Model, Pass, PassResult, RecipeError, loosest
 
 
 @dataclass(frozen=True)
@@ -17,11 +17,14 @@ class ApplyRules(Pass):
     Options:
         phases: names of phases, in the order in which they run.
         rules: names of rules to apply; empty for all rules of the phases.
+        keep: nodes that no rule takes out, as `name:GLOB`, `operator:OPERATOR`, `depth:FIRST..LAST` (layers, counted
+            as they execute) or `pattern:RULE`; one that matches nothing is an error.
     """
 
     name: ClassVar[str] = "apply-rules"
     phases: tuple[str, ...] = ("simplify", "fold")
     rules: tuple[str, ...] = ()
+    keep: tuple[str, ...] = ()
 
     @property
     def idempotent(self) -> bool:
@@ -31,13 +34,19 @@ class ApplyRules(Pass):
     def check(self, context: Context) -> None:
         for phase in self.phases:
             context.rules_of(phase, self.rules)
+        context.check_selectors(self.keep)
+        if "quantize" in self.phases and context.target is None:
+            raise RecipeError(
+                "the recipe quantizes, and it is not known where the target wants its codes",
+                help="compile for one target at a time: onnxruntime, tensorrt-rtx or tensorrt",
+            )
 
     def apply(self, model: Model, context: Context) -> PassResult:
         first = len(context.journal.firings)
+        kept = context.select(model, self.keep)
         for phase in self.phases:
-            engine = Engine(
-                context.rules_of(phase, self.rules), model, context.environment, context.tallies, context.barred
-            )
+            rules = context.rules_of(phase, self.rules)
+            engine = Engine(rules, model, context.environment, context.tallies, context.barred, kept)
             engine.run(context.journal, self.name, context.trace)
         fired = context.journal.counts(first)
         by_place = {r.place: r for r in context.rules}

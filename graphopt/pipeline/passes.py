@@ -15,6 +15,7 @@ from graphopt.lang.quantizer import QUANTIZER, Quantizer
 from graphopt.lang.target import TargetFacts
 from graphopt.lang.words import PHASES
 from graphopt.pipeline.calibration import Calibration
+from graphopt.pipeline.selectors import check_selectors, select
 from graphopt.progress import SILENT, Progress
 from graphopt.rewrite.journal import Firing, Journal, Site
 from graphopt.rewrite.watch import Tally
@@ -82,6 +83,21 @@ class Context:
             known["target"] = self.target
             known[QUANTIZER] = Quantizer(self.calibration, self.target.activations)
         return known
+
+    def check_selectors(self, selectors: Sequence[str]) -> None:
+        """
+        Raises:
+            RecipeError: one of them is of no known form; see `graphopt.pipeline.selectors`.
+        """
+        check_selectors(selectors, self.rules)
+
+    def select(self, model: Model, selectors: Sequence[str]) -> frozenset[str]:
+        """The labels of the nodes that selectors of a recipe name.
+
+        Raises:
+            RecipeError: one of them matches nothing.
+        """
+        return select(model, selectors, self.rules, self.environment) if selectors else frozenset()
 
     def rules_of(self, phase: str, names: Sequence[str] = ()) -> list[tree.Rule]:
         """The rules of a phase; those of these names alone, if there are any.

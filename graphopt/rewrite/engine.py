@@ -34,8 +34,9 @@ FEW_USES = 4
 class Engine:
     """Rules compiled for one model, indexed by the operator of their root.
 
-    `barred` are firings that must not happen. `tallies`, if given, collects by rule (name@file:line) what came of every
-    attempt; that costs time. A rule that is not meant for the model's opsets has none.
+    `barred` are firings that must not happen; `kept` are labels of nodes that no rule takes out. `tallies`, if given,
+    collects by rule (name@file:line) what came of every attempt; that costs time. A rule that is not meant for the
+    model's opsets has none.
     """
 
     def __init__(
@@ -45,9 +46,11 @@ class Engine:
         environment: dict[str, Any],
         tallies: dict[str, Tally] | None = None,
         barred: Collection[Site] = (),
+        kept: Collection[str] = (),
     ) -> None:
         self._model = model
         self._barred = barred
+        self._kept = kept
         self._tallies = tallies
         self._index: dict[tuple[str, str], list[CompiledRule]] = {}
         self._depth = 1
@@ -127,6 +130,8 @@ class Engine:
         return change
 
     def _is_barred(self, rule: CompiledRule, node: Node, state: State) -> bool:
+        if self._kept and any(n.label in self._kept for n in state.nodes):
+            return not state.stop("declined", rule.rule.rewrites[0].span, "the recipe keeps a node of it")
         if not self._barred or node.graph is None:
             return False
         site = (rule.rule.place, node.graph.name, tuple(n.label for n in state.nodes))

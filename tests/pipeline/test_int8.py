@@ -14,14 +14,14 @@ from onnx import numpy_helper
 
 from graphopt.cli import run
 from graphopt.data.sample import Sample
-from graphopt.errors import DataError
+from graphopt.errors import DataError, RecipeError
 from graphopt.graph.load import load
 from graphopt.graph.model import Model
 from graphopt.graph.save import to_proto
 from graphopt.pipeline.calibration import Calibration
 from graphopt.pipeline.manager import Manager
 from graphopt.pipeline.passes import Context
-from graphopt.pipeline.recipe import Recipe
+from graphopt.pipeline.recipe import Recipe, make_pass
 from graphopt.rewrite.library import common_target, load_rules
 from tests.pipeline.command import here, save
 
@@ -174,4 +174,77 @@ def test_statistics_of_another_graph(network: Path, tmp_path: Path) -> None:
     assert str(caught.value) == (
         f"the statistics in {stats} are of another graph\n"
         "  help: collect them anew: take the file away, and give samples with --data"
+    )
+
+
+def _kept(path: Path, *keep: str) -> Model:
+    model = load(path)
+    context = Context(load_rules(), target=common_target(["tensorrt-rtx"]), calibration=Calibration(_samples()))
+    steps = [{"use": "convert-opset", "opset": 13}, {"use": "calibrate"}]
+    steps.append({"use": "apply-rules", "phases": ["quantize"], "keep": list(keep)})
+    recipe = Recipe("mixed", "", tuple(make_pass(step, "test") for step in steps))
+    Manager(model, context, None, "none").run(recipe)
+    return model
+
+
+def _in_codes(model: Model) -> list[str]:
+    """The outputs of Convs that read codes."""
+    convs = [n for n in model.all_nodes() if n.op_type == "Conv"]
+    return [n.outputs[0].name for n in convs if n.inputs[0].name.endswith(".dequantized")]
+
+
+@pytest.mark.parametrize(
+    ("keep", "left"),
+    [
+        ("name:Conv(?)", []),
+        ("name:Conv([ce])", ["a", "d"]),
+        ("operator:Conv", []),
+        ("depth:0..0", ["c", "d", "e"]),
+        ("depth:-1..-1", ["a", "c", "d"]),
+        ("depth:1..2", ["a", "e"]),
+        ("pattern:conv_qdq", []),
+    ],
+)
+def test_nodes_that_a_recipe_keeps(network: Path, keep: str, left: list[str]) -> None:
+    assert _in_codes(_kept(network, keep)) == left
+
+
+@pytest.mark.parametrize("keep", ["name:head/*", "operator:Gemm", "depth:9..12", "pattern:gemm_qdq"])
+def test_a_selector_that_matches_nothing(network: Path, keep: str) -> None:
+    with pytest.raises(RecipeError) as caught:
+        _kept(network, "operator:Conv", keep)
+    assert str(caught.value) == (
+        f"the selector '{keep}' matches no node of the model\n"
+        "  help: write name:GLOB, operator:OPERATOR, depth:FIRST..LAST or pattern:RULE"
+    )
+
+
+@pytest.mark.parametrize(
+    ("keep", "message"),
+    [
+        (
+            "Conv",
+            "'Conv' selects no nodes\n  help: write name:GLOB, operator:OPERATOR, depth:FIRST..LAST or pattern:RULE",
+        ),
+        ("names:x", "'names:x' selects no nodes\n  help: did you mean 'name'?"),
+        ("depth:2", "'depth:2' selects no nodes\n  help: write depth:0..2, or depth:-1..-1 for the last"),
+        ("pattern:conv_qdp", "there is no rule 'conv_qdp' to select nodes by\n  help: did you mean 'conv_qdq'?"),
+    ],
+)
+def test_a_selector_that_is_none(network: Path, keep: str, message: str) -> None:
+    with pytest.raises(RecipeError) as caught:
+        _kept(network, keep)
+    first, _, rest = message.partition("\n")
+    assert str(caught.value) == f"{first}\n  at: recipe mixed, pass 3, apply-rules\n{rest}"
+
+
+def test_two_targets_that_want_codes_at_different_places(network: Path, tmp_path: Path) -> None:
+    targets = ["--target", "onnxruntime", "--target", "tensorrt-rtx"]
+    command = ["compile", str(network), "-o", "out", "--recipe", "int8", "--synthetic-calibration", *targets]
+    done = here(*command, folder=tmp_path)
+    assert done.code == 2
+    assert done.err == (
+        "error: the recipe quantizes, and it is not known where the target wants its codes\n"
+        "  at: recipe int8, pass 4, apply-rules\n"
+        "  help: compile for one target at a time: onnxruntime, tensorrt-rtx or tensorrt\n"
     )
