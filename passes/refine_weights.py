@@ -21,6 +21,8 @@ class RefineWeights(Pass):
 
     Contract: quant.
 
+    What the run itself asks for goes before the options.
+
     Options:
         effort: "fast" leaves out the walk through the graph.
         min_sqnr: dB of signal over noise at the worst output.
@@ -38,13 +40,14 @@ class RefineWeights(Pass):
         calibration = context.calibration
         if calibration is None or calibration.original is None or calibration.samples is None:
             return PassResult(False, "quant", details={"left out": "there are no samples"})
+        own = {"sqnr": self.min_sqnr, "cosine": self.min_cosine, "agreement": self.min_agreement}
         modified, details = refine_quantized(
             model,
             calibration.original,
             calibration.samples,
             statistics=calibration.statistics if calibration.method == "auto" else None,
-            effort=self.effort,
-            least={"sqnr": self.min_sqnr, "cosine": self.min_cosine, "agreement": self.min_agreement},
+            effort=calibration.effort or self.effort,
+            least={**own, **calibration.least},
             progress=context.progress,
         )
         return PassResult(modified, "quant", details=details)

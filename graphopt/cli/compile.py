@@ -59,6 +59,17 @@ def compile(
     synthetic_calibration: Annotated[
         bool, typer.Option("--synthetic-calibration", help="Calibrate on inputs that are made up. For trials alone.")
     ] = False,
+    effort: Annotated[
+        Literal["fast", "default"] | None,
+        typer.Option(help="What to do for the outputs of a quantized model: choose thresholds, or fit weights, too."),
+    ] = None,
+    min_sqnr: Annotated[
+        float | None, typer.Option(help="dB that a quantized model's outputs must reach; layers stay in float for it.")
+    ] = None,
+    min_cosine: Annotated[float | None, typer.Option(help="The same for the cosine, up to 1.")] = None,
+    min_agreement: Annotated[
+        float | None, typer.Option(help="The same for the share of positions whose largest entry stays, up to 1.")
+    ] = None,
     fold_budget: Annotated[str, typer.Option(help="Bytes that constant folding may add to the model.")] = "1MB",
     tensor_limit: Annotated[str, typer.Option(help="Largest intermediate tensor that a model may make.")] = "4GB",
     initializer_inputs: Annotated[
@@ -86,6 +97,7 @@ def compile(
     from graphopt.report.document import to_json
     from graphopt.report.terminal import show
 
+    asked = {"sqnr": min_sqnr, "cosine": min_cosine, "agreement": min_agreement}
     with tracing(trace) as seen:
         result = compile_model(
             model,
@@ -110,6 +122,8 @@ def compile(
             calibrate=calibrate,
             stats=stats,
             synthetic_calibration=synthetic_calibration,
+            effort=effort,
+            least={name: least for name, least in asked.items() if least is not None},
             trace=seen,
             progress=progress(),
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from graphopt.calibration.statistics import Statistics
     from graphopt.data.sample import Sample
     from graphopt.graph.model import Model
+    from graphopt.quantization.improve import Effort
 
 AUTO = "auto"
 FIRST_METHOD = "mse"
@@ -46,6 +47,8 @@ class Calibration:
         method: how thresholds follow from statistics, as `graphopt.calibration.thresholds` has them, or "auto".
         stats: the file that statistics are kept in, if any.
         is_synthetic: whether the samples are made up.
+        effort: how much to do for the outputs, "fast" or "default"; None leaves it to the recipe.
+        least: what the outputs must reach at least: "sqnr" in dB, "cosine", "agreement"; beside what the recipe asks.
         ranges: of the tensors of the graph as it was when it was calibrated; None before.
         original: a copy of that graph, to compare with what becomes of it.
     """
@@ -54,6 +57,8 @@ class Calibration:
     method: str = AUTO
     stats: Path | None = None
     is_synthetic: bool = False
+    effort: Effort | None = None
+    least: Mapping[str, float] = field(default_factory=dict[str, float])
     ranges: Ranges | None = None
     original: Model | None = None
 

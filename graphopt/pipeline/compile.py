@@ -44,6 +44,7 @@ from graphopt.verify.proof_state import UNPROVED, proof_states, refuse_unproved
 if TYPE_CHECKING:
     from graphopt.data.sample import Sample
     from graphopt.pipeline.gate import Gate
+    from graphopt.quantization.improve import Effort
 
 # what draws samples, compares and times is imported where it is used: a compile without them is half start-up
 
@@ -79,6 +80,9 @@ class Options:
             `graphopt.calibration.thresholds`, or "auto".
         stats: a file of statistics: used if it is there, else written.
         synthetic_calibration: calibrate on inputs that are made up, where there are no others.
+        effort: how much to do for the outputs of a quantized model; None leaves it to the recipe.
+        least: what the outputs of a quantized model must reach, by layers that stay in float: "sqnr" in dB, "cosine",
+            "agreement".
         documents: further files of the output, each made from the finished result.
     """
 
@@ -103,6 +107,8 @@ class Options:
     calibrate: str = AUTO
     stats: Path | None = None
     synthetic_calibration: bool = False
+    effort: Effort | None = None
+    least: Mapping[str, float] = field(default_factory=dict[str, float])
     documents: Mapping[str, Document] = field(default_factory=dict[str, Document])
 
 
@@ -247,7 +253,8 @@ class _Run:
         if samples is None and options.stats is None:
             return None
         is_synthetic = options.data is None and options.synthetic_calibration
-        return Calibration(samples, check_method(options.calibrate), options.stats, is_synthetic)
+        method = check_method(options.calibrate)
+        return Calibration(samples, method, options.stats, is_synthetic, options.effort, options.least)
 
     def build(self, backend: Backend, folder: Staging, model: Path) -> Artifact:
         place = folder.folder / ENGINES / backend.name

@@ -12,7 +12,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal
 
 from graphopt.data.sample import Feeds, Sample
-from graphopt.errors import DataError
+from graphopt.errors import DataError, ParityError
 from graphopt.graph.model import Model
 from graphopt.progress import SILENT, Progress
 from graphopt.quantization.contents import copied, take_contents
@@ -165,6 +165,7 @@ def refine_quantized(
     Raises:
         DataError: a sample cannot be read, or there is none.
         ModelError: ONNX Runtime cannot run a part of one of the models.
+        ParityError: what the outputs must reach is out of reach, with every layer in float.
     """
     names = [pair.source.name for pair in pairs(model) if pair.is_symmetric]
     if not names and not any(True for _ in layers(model)):
@@ -173,8 +174,20 @@ def refine_quantized(
     asked = {key: value for key, value in (least or {}).items() if value is not None}
     goal = Goal(asked.get("sqnr"), asked.get("cosine"), asked.get("agreement")) if asked else None
     result = improve(model, original, take(samples, MOST), scales=scales, effort=effort, goal=goal, progress=progress)
+    if result.fallback is not None and not result.fallback.met:
+        raise _out_of_reach(asked, result.fallback)
     returned = result.fallback.kept if result.fallback is not None else []
     return result.chosen != PLACED or bool(returned), result.to_json()
+
+
+def _out_of_reach(asked: Mapping[str, float], found: Fallback) -> ParityError:
+    reached = found.steps[-1].score
+    figures = {"sqnr": reached.sqnr, "cosine": reached.cosine, "agreement": reached.agreement}
+    missed = ", ".join(f"{name} {figures[name]:.4g} for {least:.4g}" for name, least in asked.items())
+    return ParityError(
+        f"with all {len(found.kept)} quantized layers back in float, the outputs do not reach what is asked: {missed}",
+        help="ask for less: what is added to or joined with a layer's result stays rounded",
+    )
 
 
 def take(samples: Iterable[Sample], most: int) -> list[Feeds]:

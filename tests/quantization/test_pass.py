@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from graphopt.data.sample import Sample
-from graphopt.errors import RecipeError
+from graphopt.errors import ParityError, RecipeError
 from graphopt.graph.model import Model
 from graphopt.graph.save import to_bytes
 from graphopt.pipeline.calibration import Calibration
@@ -83,6 +83,26 @@ def test_a_goal_leaves_layers_in_float() -> None:
     fallback = details["fallback"]
     assert fallback["met"]
     assert len(fallback["float"]) == len(fallback["ranking"]) - len(list(layers(model))) > 0
+
+
+def test_what_the_run_asks_for_goes_before_the_options() -> None:
+    model = residual_network()
+    calibration = Calibration(samples(), effort="fast", least={"sqnr": 60.0})
+    context = Context(load_rules(), target=common_target(["tensorrt-rtx"]), calibration=calibration)
+    manager = Manager(model, context, None, "none")
+    manager.run(parse_recipe(f"{PLACE}{REFINE}min-sqnr = 1.0\n", "r", "r.toml"))
+    details = manager.records[-1].details
+    assert details["layers"] == []
+    assert details["fallback"]["float"]
+
+
+def test_a_goal_out_of_reach_is_an_error() -> None:
+    with pytest.raises(ParityError) as raised:
+        run(f'{REFINE}effort = "fast"\nmin-cosine = 1.5\n')
+    assert str(raised.value) == (
+        "with all 5 quantized layers back in float, the outputs do not reach what is asked: cosine 1 for 1.5\n"
+        "  help: ask for less: what is added to or joined with a layer's result stays rounded"
+    )
 
 
 def test_without_samples_it_does_nothing() -> None:
