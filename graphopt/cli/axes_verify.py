@@ -22,21 +22,44 @@ def chosen_axes(what: Sequence[str]) -> list[Axes]:
     return [axes for file in chosen for axes in file.axes]
 
 
-def verify_declarations(declared: Sequence[Axes], *, seed: int, quiet: bool) -> list[FactVerdict]:
-    """Verify every fact of the declarations; says what does not hold as soon as it is there, unless it is `quiet`."""
+def verify_chosen(declared: Sequence[Axes], *, seed: int, jobs: int, again: bool, quiet: bool) -> list[FactVerdict]:
+    """Verify every fact of the declarations, in their order; says what does not hold as soon as it is known, unless it
+    is `quiet`. `again`: also those that were verified before."""
+    from graphopt.caches import cache_root
     from graphopt.cli.console import progress
-    from graphopt.verify.axis_facts import verify_axes
+    from graphopt.verify.batch import verify_declarations
+    from graphopt.verify.kept_facts import KeptFacts
 
-    done: list[FactVerdict] = []
+    kept = KeptFacts(cache_root(), seed)
+    done: dict[str, list[FactVerdict]] = {}
+    pending: list[Axes] = []
+    for axes in declared:
+        found = None if again else kept.find(axes)
+        if found is None:
+            pending.append(axes)
+        else:
+            done[_place(axes)] = found
+            _show(found, quiet=quiet)
     with progress().task("verifying axes", len(declared)) as task:
-        for number, axes in enumerate(declared, 1):
-            found = verify_axes(axes, seed=seed)
-            done += found
-            for verdict in found:
-                if verdict.kind != "holds" and not quiet:
-                    print(f"{verdict.place}: {verdict.kind}: {verdict.operator}: {verdict.text}\n    {verdict.note}")
-            task.update(number, note=axes.operator)
-    return done
+        for axes, found in verify_declarations(pending, seed=seed, jobs=jobs):
+            kept.put(axes, found)
+            done[_place(axes)] = found
+            _show(found, quiet=quiet)
+            task.update(len(done), note=axes.operator)
+    return [verdict for axes in declared for verdict in done[_place(axes)]]
+
+
+def _place(axes: Axes) -> str:
+    return axes.span.line_place
+
+
+def _show(verdicts: Sequence[FactVerdict], *, quiet: bool) -> None:
+    from graphopt.report.text import printable
+
+    for verdict in verdicts:
+        if verdict.kind != "holds" and not quiet:
+            said = f"{verdict.place}: {verdict.kind}: {verdict.operator}: {verdict.text}\n    {verdict.note}"
+            print(printable(said), flush=True)
 
 
 def summary(verdicts: Sequence[FactVerdict]) -> str:

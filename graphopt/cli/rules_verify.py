@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from graphopt.cli.axes_verify import chosen_axes, summary, verify_declarations
+from graphopt.cli.axes_verify import chosen_axes, summary, verify_chosen
 
 if TYPE_CHECKING:
     from graphopt.lang.tree import Axes, Rule
@@ -86,8 +86,8 @@ class _Run:
     def run(self, jobs: int, *, again: bool) -> None:
         from graphopt.caches import cache_root
         from graphopt.cli.console import progress
+        from graphopt.verify.batch import verify_rules
         from graphopt.verify.kept import KeptVerdicts
-        from graphopt.verify.pool import verify_rules
 
         kept = KeptVerdicts(cache_root())
         pending: list[Rule] = []
@@ -99,11 +99,12 @@ class _Run:
                 pending.append(rule)
         try:
             with progress().task("verifying rules", len(self.rules)) as task:
-                for rule, verdict in verify_rules(pending, self.settings, jobs=min(jobs, max(len(pending), 1))):
+                for rule, verdict in verify_rules(pending, self.settings, jobs=jobs):
                     kept.put(rule, self.settings, verdict)
                     self._note(rule, verdict, kept)
                     task.update(len(self.done), note=rule.name)
-            self.facts = verify_declarations(self.axes, seed=self.settings.seed, quiet=self.json)
+            seed = self.settings.seed
+            self.facts = verify_chosen(self.axes, seed=seed, jobs=jobs, again=again, quiet=self.json)
         except KeyboardInterrupt:
             self._finish(interrupted=True)
             raise

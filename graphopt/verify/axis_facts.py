@@ -53,6 +53,7 @@ class FactVerdict:
         place: file:line.
         cuts: how often it was tried.
         note: what went wrong, with the shapes, or why nothing is known.
+        is_lost: whether nothing is known since verification did not come back.
     """
 
     operator: str
@@ -61,6 +62,7 @@ class FactVerdict:
     kind: Literal["holds", "wrong", "not exercised"]
     cuts: int
     note: str = ""
+    is_lost: bool = False
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -78,6 +80,16 @@ def verify_axes(axes: t.Axes, *, cuts: int = 25, seed: int = 0) -> list[FactVerd
     return [_verify(axes, fact, cuts, Random(f"{seed} {number}")) for number, fact in enumerate(axes.facts)]
 
 
+def unverified(axes: t.Axes, note: str, *, is_lost: bool = False) -> list[FactVerdict]:
+    """The verdicts of a declaration of which nothing is known, and why."""
+    places = [(_text(fact), fact.span.line_place) for fact in axes.facts]
+    return [FactVerdict(axes.operator, *place, "not exercised", 0, note, is_lost) for place in places]
+
+
+def _text(fact: t.Fact) -> str:
+    return " ".join(fact.span.source.text[fact.span.start : fact.span.end].split())
+
+
 def _verify(axes: t.Axes, fact: t.Fact, wanted: int, random: Random) -> FactVerdict:
     cuts, wrong = 0, ""
     for case in _cases(axes, fact, wanted * ATTEMPTS, random.getrandbits(30)):
@@ -88,13 +100,11 @@ def _verify(axes: t.Axes, fact: t.Fact, wanted: int, random: Random) -> FactVerd
             result = _try(case, found, link, random) if link.fact is fact and not wrong else None
             cuts += result is not None
             wrong = wrong or result or ""
-    span = fact.span
-    text = " ".join(span.source.text[span.start : span.end].split())
     kind: Literal["holds", "wrong", "not exercised"] = "holds" if cuts >= AT_LEAST else "not exercised"
     note = "" if cuts >= AT_LEAST else f"only {cuts} cuts could be made"
     if wrong:
         kind, note = "wrong", wrong
-    return FactVerdict(axes.operator, text, span.line_place, kind, cuts, note)
+    return FactVerdict(axes.operator, _text(fact), fact.span.line_place, kind, cuts, note)
 
 
 # --- instances ---

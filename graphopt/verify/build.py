@@ -18,6 +18,7 @@ from graphopt.graph.tensor import Array, Tensor
 from graphopt.lang import tree as t
 from graphopt.lang.names import walk
 from graphopt.lang.operators import split_operator
+from graphopt.verify.by_object import by_object
 from graphopt.verify.choices import Address, Choices, Impossible
 from graphopt.verify.draft import Draft, Known
 from graphopt.verify.element_types import Avoid
@@ -29,13 +30,15 @@ from graphopt.verify.sketch import Leaf, sketch
 
 IR_VERSION = 10
 
-DYNAMIC = ("static", "by size", "apart", "mixed", "no shape")
-_DYNAMIC_WEIGHTS = (42, 15, 14, 23, 6)
+DYNAMIC = ("static", "by size", "apart", "mixed", "no shape", "asked")
+_DYNAMIC_WEIGHTS = (38, 14, 12, 20, 6, 10)
 """How dims of inputs are declared: as they are; by names that equal sizes share; each by a name of its own; some by
-names that equal sizes share; not at all."""
+names that equal sizes share; not at all; as they are where the pattern asks, and else each by a name of its own."""
 
 _SOURCES = ("input", "computed", "initializer")
 _SOURCE_WEIGHTS = (70, 18, 12)
+_SOURCE_WEIGHTS_OF_SHAPES = (25, 15, 60)
+"""Of what decides shapes: where it is not there beforehand, most that a rule asks of a shape is not known."""
 
 Feed = dict[str, Array]
 
@@ -102,7 +105,7 @@ class Builder:
             leaf = sketch.leaves.get(name)
             if leaf is not None and known.shape is not None and self._is_weight(leaf):
                 values[name].constant = Tensor.of(self._array(leaf, known))
-        found: dict[str, Any] = dict.fromkeys(self._absent())
+        found: dict[str, Any] = dict.fromkeys(_optional(self.rule))
         found.update({n: v for n, v in values.items() if not n.startswith("_")})
         found.update({n: tuple(values[i] for i in items) for n, items in sketch.variadic.items()})
         found.update(self.draft.dims)
@@ -119,10 +122,6 @@ class Builder:
         """Whether a leaf is known to become a constant."""
         source = ("source", leaf.name)
         return leaf.is_const or (self.choices.is_given(source) and self.choices.pick(source, _SOURCES) == "initializer")
-
-    def _absent(self) -> list[str]:
-        parts = (p for m in self.rule.matches for p in walk(m.pattern) if isinstance(p, t.Variable))
-        return [p.name for p in parts if p.is_optional]
 
     def _generics(self) -> dict[str, DType]:
         leaves = self.draft.sketch.leaves.values()
@@ -166,15 +165,16 @@ class Builder:
         twin = self._twin(leaf, known)
         if twin is not None:
             return twin
-        source = self.choices.pick(("source", leaf.name), _SOURCES, _SOURCE_WEIGHTS)
+        is_fixed = self.draft.style.get(leaf.name) == "fixed"
+        weights = _SOURCE_WEIGHTS_OF_SHAPES if is_fixed else _SOURCE_WEIGHTS
+        source = self.choices.pick(("source", leaf.name), _SOURCES, weights)
         if source == "initializer":
             self.graph.initializer.append(Tensor.of(self._array(leaf, known)).to_proto(leaf.name))
             return leaf.name
         name = leaf.name
         if source == "computed":
             name = f"{leaf.name}_in"
-            fixed = self.draft.style.get(leaf.name) == "fixed"
-            self.before.append(helper.make_node(_neutral(known.dtype, fixed=fixed), [name], [leaf.name]))
+            self.before.append(helper.make_node(_neutral(known.dtype, fixed=is_fixed), [name], [leaf.name]))
         self.feeding[name] = (leaf, known)
         self.graph.input.append(self._declared(name, leaf, known, mode))
         return leaf.name
@@ -221,11 +221,13 @@ class Builder:
             return helper.make_tensor_value_info(name, elem, None)
         dims: list[int | str] = list(known.shape)
         for axis, size in enumerate(known.shape):
-            named = mode in ("by size", "apart") or (
-                mode == "mixed" and self.choices.is_so(("dynamic", leaf.name, axis), self._share(leaf.name))
+            named = (
+                mode in ("by size", "apart")
+                or (mode == "asked" and axis not in _asked(leaf, len(known.shape)))
+                or (mode == "mixed" and self.choices.is_so(("dynamic", leaf.name, axis), self._share(leaf.name)))
             )
             if named:
-                dims[axis] = f"{name}_{axis}" if mode == "apart" else f"d{size}"
+                dims[axis] = f"{name}_{axis}" if mode in ("apart", "asked") else f"d{size}"
         return helper.make_tensor_value_info(name, elem, dims)
 
     def _share(self, name: str) -> float:
@@ -280,6 +282,14 @@ class Builder:
         return feed
 
 
+def _asked(leaf: Leaf, rank: int) -> set[int]:
+    """The axes of which the pattern names the size."""
+    dims = leaf.type.dims if leaf.type is not None else ()
+    rest = next((i for i, d in enumerate(dims) if d.kind == "rest"), len(dims))
+    named = [i if i < rest else i - len(dims) + rank for i, d in enumerate(dims) if d.kind in ("name", "size")]
+    return set(named)
+
+
 def _neutral(dtype: DType, *, fixed: bool = False) -> str:
     """An operator that keeps shape and element type, to stand before or after a match."""
     if fixed or not (dtype.is_float or dtype in (DType.int32, DType.int64)):
@@ -292,6 +302,14 @@ def _weights(styles: Sequence[str]) -> list[float]:
     return [likely.get(s, 1.0) for s in styles]
 
 
+@by_object
+def _optional(rule: t.Rule) -> list[str]:
+    """The names of inputs that may be absent."""
+    parts = (p for m in rule.matches for p in walk(m.pattern) if isinstance(p, t.Variable))
+    return [p.name for p in parts if p.is_optional]
+
+
+@by_object
 def node_calls(rule: t.Rule) -> list[t.NodeCall]:
     """The nodes that a rule may make."""
     return [p for r in rule.rewrites for p in walk(r.value) if isinstance(p, t.NodeCall)]

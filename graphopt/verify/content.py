@@ -22,6 +22,13 @@ def rule_digest(rule: t.Rule) -> str:
     return hashlib.sha256(repr(meaning).encode()).hexdigest()
 
 
+def axes_digest(axes: t.Axes) -> str:
+    """An `axes` declaration as it is meant, as hexadecimal digits: its places are left out."""
+    opset = (axes.opset.low, axes.opset.high) if axes.opset is not None else None
+    meaning = (axes.operator, outline((axes.inputs, axes.outputs, axes.facts)), opset)
+    return hashlib.sha256(repr(meaning).encode()).hexdigest()
+
+
 def versions_digest() -> str:
     """The versions of the libraries that take part, as hexadecimal digits."""
     return hashlib.sha256(repr([(name, version(name)) for name in LIBRARIES]).encode()).hexdigest()[:16]

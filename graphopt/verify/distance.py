@@ -15,6 +15,7 @@ from graphopt.graph.graph import Value
 from graphopt.lang import tree as t
 from graphopt.lang.evaluate import compile_expression
 from graphopt.lang.values import UNKNOWN, Constant, Decline, Symbol, as_truth, constant_of, is_list
+from graphopt.verify.by_object import by_object
 
 OPEN = 2.0
 """The distance of what is not known."""
@@ -23,6 +24,8 @@ DECLINED = 4.0
 """The distance of what cannot be computed."""
 
 Bindings = dict[str, Any]
+
+_compiled = by_object(compile_expression)
 
 _OPPOSITE = {"==": "!=", "!=": "==", "<": ">=", "<=": ">", ">": "<=", ">=": "<"}
 
@@ -49,7 +52,7 @@ def value_of(expression: t.Expression, bindings: Bindings) -> Any:
     """What an expression is, `Failed` where it cannot be computed."""
     try:
         with np.errstate(all="ignore"):
-            return compile_expression(expression)(bindings)
+            return _compiled(expression)(bindings)
     except (Decline, KeyError, TypeError, ValueError, IndexError, ZeroDivisionError, OverflowError):
         return _FAILED
 

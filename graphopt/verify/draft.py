@@ -19,6 +19,7 @@ from graphopt.verify.choices import Choices, Impossible
 from graphopt.verify.element_types import Avoid, ElementTypes
 from graphopt.verify.fill import Fill
 from graphopt.verify.numbers import number_array
+from graphopt.verify.operand_ranks import rank_of_operand
 from graphopt.verify.shape_values import known_value
 from graphopt.verify.site import Site, node_proto
 from graphopt.verify.sketch import Leaf, NodeSketch, Sketch
@@ -72,7 +73,9 @@ class Draft:
     def _number(self, leaf: Leaf) -> None:
         assert leaf.number is not None
         known = self.tensors[leaf.name]
-        rank = self.choices.pick(("rank", leaf.name), (0, 1, 2, 3), (6, 2, 1, 1))
+        rank = rank_of_operand(self.sketch.nodes, leaf.name)
+        if rank is None:
+            rank = self.choices.pick(("rank", leaf.name), (0, 1, 2, 3), (6, 2, 1, 1))
         off = self.choices.draw(("nearness", leaf.name), lambda: self.random.choice((0.0, 0.0, -1.0, 1.0)))
         known.value = number_array(leaf.number, known.dtype, off).reshape((1,) * rank)
         known.shape = (1,) * rank

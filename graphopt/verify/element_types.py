@@ -24,6 +24,9 @@ _WEIGHTS = {
     DType.int8: 1.5,
     DType.uint8: 1.5,
 }
+_NAMED = 3.0
+"""The least weight of integers and the like that the rule names: all of them come up then."""
+
 _SELDOM = 0.4
 _NEVER = 0.0
 """Element types that no runtime of ours computes in; drawn where nothing else is allowed."""
@@ -37,7 +40,9 @@ class ElementTypes:
     def __init__(self, rule: t.Rule, sketch: Sketch) -> None:
         self._parents: dict[str, str] = {}
         self._allowed: dict[str, frozenset[DType]] = {}
-        generics = {g.name: g.options for g in rule.generics if g.options[0] in DType.__members__}
+        named = {g.name: g.options for g in rule.generics if g.options[0] in DType.__members__}
+        generics = {name: frozenset(DType[o] for o in options) for name, options in named.items()}
+        self._named = {f"<{name}>": options for name, options in generics.items()}
         for node in sketch.nodes:
             self._by_schema(node)
         for leaf in sketch.leaves.values():
@@ -48,7 +53,7 @@ class ElementTypes:
                 continue
             if leaf.type.dtype in generics:
                 self._join(leaf.name, f"<{leaf.type.dtype}>")
-                self._restrict(leaf.name, frozenset(DType[o] for o in generics[leaf.type.dtype]))
+                self._restrict(leaf.name, generics[leaf.type.dtype])
             else:
                 self._restrict(leaf.name, frozenset({DType[leaf.type.dtype]}))
 
@@ -98,8 +103,15 @@ class ElementTypes:
         address = self.address(name)
         allowed = sorted(self._allowed.get(self._find(name), frozenset(DType)))
         options = [d for d in allowed if (address[1], d) not in avoid] or allowed
-        weights = [_weight(d) for d in options]
+        named = self._names(name)
+        weights = [max(_weight(d), _NAMED if d in named and not d.is_float else 0.0) for d in options]
         return choices.pick(address, options, weights)
+
+    def _names(self, name: str) -> frozenset[DType]:
+        """The element types that the rule names for a tensor."""
+        root = self._find(name)
+        found = [options for g, options in self._named.items() if g in self._parents and self._find(g) == root]
+        return found[0] if found else frozenset()
 
     def allowed(self, name: str) -> list[DType]:
         """The element types that a tensor may have."""

@@ -56,7 +56,10 @@ class KeptVerdicts:
             return None
 
     def put(self, rule: t.Rule, settings: Settings, verdict: Verdict) -> None:
-        """Keep a verdict and its counterexamples; where the folder cannot be written, nothing is kept."""
+        """Keep a verdict and its counterexamples, unless it was lost; where the folder cannot be written, nothing is
+        kept."""
+        if verdict.is_lost:
+            return
         with contextlib.suppress(OSError):
             self._put(self.folder(rule, settings), rule, verdict)
 

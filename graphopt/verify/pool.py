@@ -1,4 +1,4 @@
-"""Many rules at once, each in a process of its own pool: native code that hangs or dies costs one rule its verdict."""
+"""Many tasks at once, each in a process of its own pool: native code that hangs or dies costs one task its answer."""
 
 from __future__ import annotations
 
@@ -6,51 +6,67 @@ import multiprocessing
 import signal
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from typing import Any
+from typing import Any, Generic, TypeVar
 
-from graphopt.lang import tree as t
-from graphopt.verify.kept import Settings
-from graphopt.verify.verdict import Verdict
+Task = TypeVar("Task")
+Answer = TypeVar("Answer")
 
 LIMIT = 600.0
-"""Seconds after which one rule's verification counts as hanging."""
+"""Seconds after which one task counts as hanging."""
+
+
+@dataclass(frozen=True)
+class Lost:
+    """What stands in for the answer of a task whose process died, or hung, or failed: why, and after how many
+    seconds."""
+
+    note: str
+    seconds: float
 
 
 @dataclass
-class _Worker:
+class _Worker(Generic[Task]):
     process: BaseProcess
     connection: Connection
-    rule: t.Rule
+    task: Task
     started: float
 
 
-def verify_rules(
-    rules: Sequence[t.Rule], settings: Settings, *, jobs: int = 1, limit: float = LIMIT
-) -> Iterator[tuple[t.Rule, Verdict]]:
-    """Verify rules in as many processes, and give each verdict as it is there. Ending the iteration ends them."""
-    pending = deque(rules)
-    workers: list[_Worker] = []
+def in_processes(
+    tasks: Sequence[Task], function: Callable[[Task], Answer], *, jobs: int = 1, limit: float = LIMIT
+) -> Iterator[tuple[Task, Answer | Lost]]:
+    """Call a function on each task in as many processes, and give each answer as it is there. Ending the iteration
+    ends the processes.
+
+    Args:
+        function: one that other processes can import by its name, or a partial of one.
+        limit: seconds after which a task is given up.
+    """
+    pending = deque(tasks)
+    workers: list[_Worker[Task]] = []
     idle: list[tuple[BaseProcess, Connection]] = []
     try:
         while pending or workers:
             while pending and len(workers) < jobs:
-                process, connection = idle.pop() if idle else _start()
-                rule = pending.popleft()
-                connection.send((rule, settings))
-                workers.append(_Worker(process, connection, rule, time.monotonic()))
+                process, connection = idle.pop() if idle else _start(function)
+                task = pending.popleft()
+                connection.send(task)
+                workers.append(_Worker(process, connection, task, time.monotonic()))
             wait([w.connection for w in workers], timeout=1.0)
             for worker in list(workers):
-                verdict = _received(worker, limit)
-                if verdict is None:
+                found = _received(worker, limit)
+                if found is None:
                     continue
                 workers.remove(worker)
                 if worker.process.is_alive():
                     idle.append((worker.process, worker.connection))
-                yield worker.rule, verdict
+                else:
+                    worker.connection.close()
+                yield worker.task, found[0]
     finally:
         for process, connection in [*idle, *((w.process, w.connection) for w in workers)]:
             process.kill()
@@ -58,54 +74,45 @@ def verify_rules(
             connection.close()
 
 
-def _start() -> tuple[BaseProcess, Connection]:
+def _start(function: Callable[[Any], Any]) -> tuple[BaseProcess, Connection]:
     context = multiprocessing.get_context("spawn")  # ONNX Runtime's threads do not survive a fork
     ours, theirs = context.Pipe()
-    process = context.Process(target=_work, args=(theirs,), daemon=True)
+    process = context.Process(target=_work, args=(theirs, function), daemon=True)
     process.start()
     theirs.close()
     return process, ours
 
 
-def _received(worker: _Worker, limit: float) -> Verdict | None:
-    """The verdict of a worker, if it is there; of one that died or hangs, that it did."""
+def _received(worker: _Worker[Any], limit: float) -> tuple[Any] | None:
+    """The answer of a worker, if it is there; of one that died or hangs, that it did."""
+    seconds = time.monotonic() - worker.started
     try:
         if worker.connection.poll():
-            answer: Any = worker.connection.recv()
-            return _lost(worker, f"verification itself failed: {answer}") if isinstance(answer, str) else answer
+            answer, failure = worker.connection.recv()
+            return (answer if failure is None else Lost(f"verification itself failed: {failure}", seconds),)
     except (EOFError, ConnectionError):
         worker.process.join()
-        return _lost(worker, f"the process that verified it died with {worker.process.exitcode}")
-    seconds = time.monotonic() - worker.started
+        return (Lost(f"the process that verified it died with {worker.process.exitcode}", seconds),)
     if seconds > limit:
         worker.process.kill()
         worker.process.join()
-        return _lost(worker, f"a runtime did not come back within {limit:g} s")
+        return (Lost(f"a runtime did not come back within {limit:g} s", seconds),)
     return None
 
 
-def _lost(worker: _Worker, note: str) -> Verdict:
-    rule = worker.rule
-    seconds = time.monotonic() - worker.started
-    return Verdict(rule.name, rule.place, "not exercised", rule.equal, 0, notes=(note,), seconds=seconds)
-
-
-def _work(connection: Connection) -> None:
-    """Verify what comes until nothing comes any more."""
+def _work(connection: Connection, function: Callable[[Any], Any]) -> None:
+    """Answer what comes until nothing comes any more."""
     from graphopt.rewrite.library import installed_files
-    from graphopt.verify.verify import verify_rule
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the one who started us sees to it
     installed_files()  # importing the packages that bring rules registers their functions
     while True:
         try:
-            rule, settings = connection.recv()
+            task = connection.recv()
         except (EOFError, OSError):
             return
         try:
-            answer: Any = verify_rule(
-                rule, instances=settings.instances, seed=settings.seed, conditions=settings.conditions
-            )
+            found: tuple[Any, str | None] = function(task), None
         except Exception as error:
-            answer = f"{type(error).__name__}: {error}"  # a bug of ours: it costs this rule its verdict, and no other
-        connection.send(answer)
+            found = None, f"{type(error).__name__}: {error}"  # a bug of ours: it costs this task its answer, no other
+        connection.send(found)

@@ -161,9 +161,10 @@ def pad(site: Site) -> None:
     rank = len(shape)
     random = site.random
     leading = 2 if rank > 2 and random.random() < 0.6 else 0
-    low = -1 if random.random() < 0.1 else 0
+    low = -1 if random.random() < 0.15 else 0
     mode = site.attribute("mode")
     most = 2 if mode in (None, "constant") else max(min(shape[leading:], default=1) - 1, 0)
+    most = 0 if low and random.random() < 0.5 else most
 
     def amounts() -> Dims:
         if random.random() < 0.12:

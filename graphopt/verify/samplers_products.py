@@ -71,9 +71,10 @@ def convolution(site: Site) -> None:
         kernel = [site.random.choice((1, 1, 2, 3)) for _ in range(len(x) - 2)]
         w = site.settle(weight_at, [group * site.random.randint(1, 4), x[1] // max(group, 1), *kernel])
     _refuse_no_channels(x, w)
+    _refuse_misfits(x, w, group)
     _window(site, len(x) - 2, list(w[2:]) if w is not None else [])
-    if site.node.op_type != "QLinearConv" and w is not None and site.has(2):
-        site.settle(2, w[:1])
+    if site.node.op_type != "QLinearConv" and w is not None:
+        site.demand(2, w[:1])
 
 
 def _shared_rank(site: Site, other: int, options: tuple[int, ...]) -> int:
@@ -88,10 +89,17 @@ def _refuse_no_channels(x: Dims, w: Dims | None) -> None:
         raise Impossible("a convolution of no channels")
 
 
+def _refuse_misfits(x: Dims, w: Dims | None, group: int) -> None:
+    """What shape inference does not see to, and no runtime takes."""
+    if w is not None and (len(w) != len(x) or x[1] != w[1] * group or w[0] % max(group, 1)):
+        raise Impossible("channels that do not fit")
+
+
 def _window(site: Site, spatial: int, kernel: list[int]) -> None:
     """The attributes of a window: pads only where auto_pad leaves them to us."""
     random = site.random
-    site.attribute("kernel_shape", lambda: tuple(kernel))
+    if (site.attribute("kernel_shape", lambda: tuple(kernel)) or tuple(kernel)) != tuple(kernel):
+        raise Impossible("a kernel of another shape than its weight")
     how = site.attribute("auto_pad")
     site.attribute("strides", lambda: tuple(random.choice((1, 1, 2)) for _ in range(spatial)))
     dilated = how in (None, "NOTSET", "VALID")
@@ -99,10 +107,10 @@ def _window(site: Site, spatial: int, kernel: list[int]) -> None:
     smallest = min(kernel, default=1)
     padded = how in (None, "NOTSET")
     most = max(smallest - 1, 0) if site.node.op_type.endswith("Pool") else 2
-    if padded or site.node.op_type != "ConvTranspose":
-        site.attribute("pads", lambda: tuple(random.randint(0, most if padded else 0) for _ in range(2 * spatial)))
+    if padded:
+        site.attribute("pads", lambda: tuple(random.randint(0, most) for _ in range(2 * spatial)))
     else:
-        site.leave_out("pads")
+        site.leave_out("pads")  # ONNX Runtime takes either
 
 
 @sampler("ConvTranspose")
@@ -120,12 +128,14 @@ def transposed_convolution(site: Site) -> None:
     kernel = [site.random.choice((1, 2, 3)) for _ in range(len(x) - 2)]
     w = site.settle(1, [x[1], site.random.randint(1, 4), *kernel])
     _refuse_no_channels(x, w)
+    if w[:1] != x[1:2] or len(w) != len(x):
+        raise Impossible("channels that do not fit")
     spatial = len(x) - 2
     site.attribute("output_shape", lambda: None)
     _window(site, spatial, list(w[2:]))
     strides = site.attribute("strides") or (1,) * spatial
     site.attribute("output_padding", lambda: tuple(site.random.randint(0, max(s - 1, 0)) for s in strides))
-    site.settle(2, (w[1] * group,) if len(w) > 1 else ())
+    site.demand(2, (w[1] * group,))
 
 
 @sampler("MaxPool", "AveragePool", "LpPool")
@@ -150,7 +160,7 @@ def batch_normalization(site: Site) -> None:
     site.attribute("training_mode", lambda: 0)
     site.attribute("spatial", lambda: 1)
     for index in (1, 2, 3, 4):
-        site.settle(index, (channels,))
+        site.demand(index, (channels,))
     site.style(4, "variance")
 
 
@@ -160,7 +170,7 @@ def instance_normalization(site: Site) -> None:
     if 0 in shape:
         raise Impossible("ONNX Runtime dies of an InstanceNormalization of nothing")
     for index in (1, 2):
-        site.settle(index, (shape[1],) if len(shape) > 1 else ())
+        site.demand(index, (shape[1],) if len(shape) > 1 else ())
 
 
 @sampler("GroupNormalization")

@@ -37,22 +37,8 @@ def _source_of(site: Site, wanted: Dims) -> Dims:
 def _new_shape(site: Site, shape: Dims, *, takes_zero: bool) -> Dims:
     random = site.random
     total = prod(shape)
-    draw = random.random()
-    asked = _asked_shape(site, total) if draw < 0.9 else None
-    if asked is not None:
-        made = asked
-    elif draw < 0.2:
-        made = list(shape)
-    elif draw < 0.35:
-        made = [total]
-    elif draw < 0.5 and len(shape) > 1:
-        at = random.randrange(len(shape) - 1)
-        made = [*shape[:at], shape[at] * shape[at + 1], *shape[at + 2 :]]
-    elif draw < 0.6:
-        made = list(shape)
-        made.insert(random.randint(0, len(shape)), 1)
-    else:
-        made = _factors(site, total)
+    asked = _asked_shape(site, total) if random.random() < 0.9 else None
+    made = asked if asked is not None else _any_shape(site, shape, total)
     if total and made and random.random() < 0.4:
         made[random.randrange(len(made))] = -1
     if takes_zero:
@@ -60,6 +46,25 @@ def _new_shape(site: Site, shape: Dims, *, takes_zero: bool) -> Dims:
             if made[index] == size and random.random() < 0.2:
                 made[index] = 0
     return tuple(made)
+
+
+def _any_shape(site: Site, shape: Dims, total: int) -> list[int]:
+    random = site.random
+    draw = random.random()
+    familiar = _familiar_shapes(site, total) if draw < 0.4 else []
+    if familiar:
+        return list(random.choice(familiar))
+    if draw < 0.5:
+        return list(shape)
+    if draw < 0.6:
+        return [total]
+    if draw < 0.7 and len(shape) > 1:
+        at = random.randrange(len(shape) - 1)
+        return [*shape[:at], shape[at] * shape[at + 1], *shape[at + 2 :]]
+    if draw < 0.8:
+        at = random.randint(0, len(shape))
+        return [*shape[:at], 1, *shape[at:]]
+    return _factors(site, total)
 
 
 def _asked_shape(site: Site, total: int) -> list[int] | None:
@@ -80,6 +85,19 @@ def _asked_shape(site: Site, total: int) -> list[int] | None:
         return None
     rest = _parts(site, total // stated, open_places)
     return [d if d is not None else rest.pop() for d in made]
+
+
+def _familiar_shapes(site: Site, total: int) -> list[Dims]:
+    """Shapes of other tensors, one axis changed where their sizes have another product: what is named anew is often
+    named back."""
+    shapes = dict.fromkeys(k.shape for k in site.draft.tensors.values() if k.shape)
+    found: dict[Dims, None] = {}
+    for shape in shapes:
+        for axis in range(len(shape)):
+            others = prod(shape[:axis]) * prod(shape[axis + 1 :])
+            if others and not total % others:
+                found[(*shape[:axis], total // others, *shape[axis + 1 :])] = None
+    return list(found)
 
 
 def _parts(site: Site, total: int, count: int) -> list[int]:

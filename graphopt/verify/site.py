@@ -76,6 +76,15 @@ class Site:
             return self.draft.fix_shape(name, proposal)
         return self.shape(index) or ()
 
+    def demand(self, index: int, shape: Sequence[int]) -> None:
+        """Settle the shape of an input of which no runtime takes another one, though shape inference may.
+
+        Raises:
+            Impossible: it has another one.
+        """
+        if self.has(index) and self.settle(index, shape) != tuple(shape):
+            raise Impossible(f"{self.node.op_type} does not take such an input {index}")
+
     def settle_value(self, index: int, proposal: Any) -> Array | None:
         """Settle the value of an input that is a leaf; returns the value that it has now, None if not known."""
         if self.is_leaf(index) and self.value(index) is None:

@@ -36,6 +36,15 @@ DECLINES = 0.6
 FRESH = 0.4
 """The least share of climbs that begin from nothing: what is like another instance shows less than one that is not."""
 
+HIDDEN = {"would change its shape": "apart", "does not take these inputs": "no shape"}
+"""Why the engine declines, and how dims are declared where it cannot: there the rule must know by itself."""
+
+HOPELESS = 1200
+FEW_DECLINES = 10
+HOPELESS_DECLINES = 300
+"""So many models without one instance as wanted, and few that the engine declines, or so many that it declines, and
+nothing more is tried. In the rules that ship no first instance takes 600."""
+
 KEPT = 16
 """Instances that later ones may begin from."""
 
@@ -95,16 +104,21 @@ class Search:
         self.declined = 0
         self.failures: Counter[str] = Counter()
         self._kept: deque[Made] = deque(maxlen=KEPT)
+        self._opsets = [*subject.opsets, *subject.milestones]  # those at which an operator changes twice as likely
         self._fresh = [1, 1]  # how many began from nothing, how many of them were as wanted
 
     def run(self, attempts: int) -> Iterator[Place]:
-        """Instances as wanted, until so many models were tried."""
+        """Instances as wanted, until so many models were tried, or it is hopeless."""
         limit = self.attempts + attempts
-        while self.attempts < limit:
+        while self.attempts < limit and not self._is_hopeless():
             found = self._climb(limit)
             if found is not None:
                 self._kept.append(found.made)
                 yield found
+
+    def _is_hopeless(self) -> bool:
+        is_lost = self.attempts >= HOPELESS and self.declined < FEW_DECLINES
+        return not self._kept and (is_lost or self.declined >= HOPELESS_DECLINES)
 
     # --- one climb ---
 
@@ -156,7 +170,7 @@ class Search:
         """`again`: whether dims may be declared otherwise than was decided, where more can be learnt from that."""
         choices = Choices(self.random.getrandbits(40), given)
         form = self.subject.forms[choices.pick(("form",), range(len(self.subject.forms)))]
-        opset = choices.pick(("opset",), self._opsets())
+        opset = choices.pick(("opset",), self._opsets)
         builder = prepare(form, opset, choices, special=self.subject.rule.equal == "exact", avoid=self.avoid)
         bindings = with_lets(form, builder.bindings())
         gaps = self._gaps(form, bindings)
@@ -166,12 +180,13 @@ class Search:
         model = from_proto(instance.model, overridable="keep")
         structure = self.subject.structure(model)
         if structure.bindings is None:
-            if structure.reason.startswith("unknown") and again and given.get(("dims",)) != "static":
-                return self._evaluate({**instance.made, ("dims",): "static"}, again=False)
+            known = self.random.choice(("asked", "static"))
+            if structure.reason.startswith("unknown") and again and given.get(("dims",)) not in ("asked", "static"):
+                return self._evaluate({**instance.made, ("dims",): known}, again=False)
             raise Impossible(structure.reason)
-        if "would change its shape" in structure.reason and again and given.get(("dims",)) != "apart":
-            # where sizes are not known the engine cannot decline, and the rule must know by itself
-            return self._evaluate({**instance.made, ("dims",): "apart"}, again=False)
+        unknown = next((dims for reason, dims in HIDDEN.items() if reason in structure.reason), None)
+        if unknown is not None and again and given.get(("dims",)) != unknown:
+            return self._evaluate({**instance.made, ("dims",): unknown}, again=False)
         bindings = with_lets(form, structure.bindings)
         gaps = self._gaps(form, bindings)
         if structure.is_declined and not any(gaps):
@@ -181,16 +196,12 @@ class Search:
     def _gaps(self, form: t.Rule, bindings: dict[str, Any]) -> tuple[float, ...]:
         return tuple(distance(c, bindings, wanted=w) for c, w in zip(form.where, self.wanted, strict=True))
 
-    def _opsets(self) -> list[int]:
-        """Opsets to draw from; those at which an operator changes twice as likely."""
-        return [*self.subject.opsets, *self.subject.milestones]
-
     # --- one step ---
 
     def _step(self, at: Place) -> Place | None:
         failing = [i for i, gap in enumerate(at.gaps) if gap]
         if not failing:
-            return self.evaluate(self._varied(at.made))
+            return self.evaluate(self._coinciding(at) if self.random.random() < 0.5 else self._varied(at.made))
         number = failing[0] if self.random.random() < 0.7 else self.random.choice(failing)
         condition, wanted = at.form.where[number], self.wanted[number]
         made = at.made
@@ -207,6 +218,17 @@ class Search:
                 keep = self.random.choices(("all", "structure", "little"), (5, 3, 2))[0]
                 return self.evaluate(applied(made, chosen, keep=keep))
         return self.evaluate(self._resampled(at, condition))
+
+    def _coinciding(self, at: Place) -> dict[Address, Any]:
+        """One size as large as another: what does not fit together may then, and look right where it is not."""
+        sizes = sorted({d for known in at.draft.tensors.values() for d in known.shape or ()})
+        shapes = {name: at.draft.tensors[name].shape or () for name in at.draft.sketch.leaves}
+        places = [(name, axis) for name, shape in shapes.items() for axis in range(len(shape))]
+        if not places:
+            return self._varied(at.made)
+        name, axis = self.random.choice(places)
+        shape = (*shapes[name][:axis], self.random.choice(sizes), *shapes[name][axis + 1 :])
+        return applied(at.made, {("shape", name): shape}, keep=self.random.choice(("all", "structure")))
 
     def _pinned(self, at: Place, condition: t.Expression) -> dict[Address, Any]:
         """What a condition speaks of with dims that are known, everything else with dims that are not."""

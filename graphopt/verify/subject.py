@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
@@ -82,7 +82,7 @@ class Subject:
         self.opsets = _opsets(self.rule)
         self._compiled: dict[tuple[int, tuple[int, ...]], list[CompiledRule]] = {}
 
-    @property
+    @cached_property
     def milestones(self) -> list[int]:
         """Opsets at which one of the operators changed, and the ends of the range."""
         if not self.opsets:

@@ -143,6 +143,7 @@ def _prefix(body: onnx.GraphProto, prefix: str, outer: set[str]) -> None:
     for item in (*body.output, *body.initializer):
         item.name = renamed(item.name)
     for node in body.node:
+        node.name = f"{prefix}_{node.name}"  # ONNX Runtime takes no two nodes of one name
         inputs, outputs = [renamed(n) for n in node.input], [renamed(n) for n in node.output]
         del node.input[:], node.output[:]
         node.input.extend(inputs)

@@ -48,6 +48,12 @@ class Trial:
         rewritten = rewrite(self.rule, model, loaded, may_do_nothing=self._may_do_nothing, known=known)
         if not rewritten.firings:
             return "declined", None
+        return self.compare(model, rewritten, feeds, surroundings)
+
+    def compare(
+        self, model: onnx.ModelProto, rewritten: Rewritten, feeds: Sequence[Feed], surroundings: str
+    ) -> tuple[Result, Counterexample | None]:
+        """Compare a model with what became of it, on every set of inputs; a counterexample if they differ."""
         results: list[Result] = []
         for feed in feeds:
             outcome = self._outcome(model, rewritten, feed)

@@ -88,6 +88,7 @@ class Verdict:
         proof: what the symbolic proof says, or "" where there was none.
         notes: what the author should know.
         cached: whether it was kept from before.
+        is_lost: whether verification did not come back, so that nothing is known, and nothing is kept.
     """
 
     rule: str
@@ -103,6 +104,7 @@ class Verdict:
     notes: tuple[str, ...] = ()
     seconds: float = 0.0
     cached: bool = False
+    is_lost: bool = False
 
     @property
     def is_trusted(self) -> bool:

@@ -8,12 +8,14 @@ import tomllib
 from argparse import ArgumentParser
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 
+from graphopt.caches import cache_root
 from graphopt.rewrite.library import load_rules
+from graphopt.verify.pool import Lost, in_processes
+from tests.mutants.kept import KeptTrials
 from tests.mutants.mutant import Mutant
 from tests.mutants.operators import mutants_of
 from tests.mutants.trial import Trial, put_on_trial
@@ -23,6 +25,9 @@ REVIEWED = Path(__file__).parent / "equivalent.toml"
 
 AT_LEAST = 0.97
 """Of the mutants that are neither rejected by the check nor narrower than the original, so many must be killed."""
+
+LIMIT = 120.0
+"""Seconds after which verification does not come back, and so does not trust a mutant."""
 
 
 def reviewed() -> Mapping[str, str]:
@@ -56,21 +61,48 @@ def report(trials: Sequence[Trial], reasons: Mapping[str, str]) -> list[str]:
     return [*lines, *(f"survives: {i}\n  {reasons.get(i, 'NO REASON IS KNOWN')}" for i in survivors)]
 
 
+@dataclass
+class Session:
+    """One run over mutants. `done` grows, in no certain order, and holds what there is when the run is interrupted."""
+
+    kept: KeptTrials
+    done: list[Trial]
+
+    def run(self, mutants: Sequence[Mutant], *, jobs: int, again: bool) -> None:
+        pending: list[Mutant] = []
+        for mutant in mutants:
+            found = None if again else self.kept.find(mutant)
+            self.done += [found] if found is not None else []
+            pending += [mutant] if found is None else []
+        trial = partial(put_on_trial, instances=self.kept.instances, seed=self.kept.seed, excused=frozenset(reviewed()))
+        for mutant, found in in_processes(pending, trial, jobs=jobs, limit=LIMIT):
+            result = Trial(mutant, "killed", found.note, found.seconds) if isinstance(found, Lost) else found
+            self.kept.put(result)
+            self.done.append(result)
+            note = f"[{len(self.done)}/{len(mutants)}] {result.fate:9} {result.seconds:5.1f} s {mutant.id}"
+            sys.stderr.write(f"{note}: {result.note[:150]}\n" if result.note else f"{note}\n")
+
+
 def main() -> int:
     parser = ArgumentParser(prog="python -m tests.mutants", description=__doc__)
     parser.add_argument("rules", nargs="*", metavar="RULE", help="names of rules; all that ship if none is given")
     parser.add_argument("--instances", type=int, default=60, help="how many instances to judge of each mutant")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="mutants to try at once")
+    parser.add_argument("--again", action="store_true", help="try also those whose fate is known")
     options = parser.parse_args()
-    trial = partial(put_on_trial, instances=options.instances, seed=options.seed)
-    trials: list[Trial] = []
-    with ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn")) as pool:
-        for last in pool.map(trial, shipped_mutants(options.rules)):
-            trials.append(last)
-            sys.stderr.write(f"{last.fate:9} {last.mutant.id}: {last.note[:150]}\n")
+    mutants = list(shipped_mutants(options.rules))
+    session = Session(KeptTrials(cache_root(), options.instances, options.seed), [])
+    try:
+        session.run(mutants, jobs=options.jobs, again=options.again)
+    except KeyboardInterrupt:
+        sys.stderr.write(f"interrupted: {len(session.done)} of {len(mutants)} are done, and kept\n")
+    places = {mutant.id: number for number, mutant in enumerate(mutants)}
+    trials = sorted(session.done, key=lambda t: places[t.mutant.id])
     reasons = reviewed()
     print("\n".join(report(trials, reasons)))
+    if len(trials) < len(mutants):
+        return 130
     unexplained = [t for t in trials if t.fate == "survives" and t.mutant.id not in reasons]
     return int(rate(trials) < AT_LEAST or bool(unexplained))
 

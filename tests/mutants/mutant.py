@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -9,6 +10,8 @@ from graphopt.lang import tree as t
 from graphopt.lang.check import find_errors
 from graphopt.lang.parse import parse_leniently
 from graphopt.lang.source import Span
+
+RULE = re.compile(r"rule (\w+)")
 
 ALLOWED = frozenset({"GR021"})
 """What the check may say of a mutant that is still worth verifying: that a name is not read any more."""
@@ -47,9 +50,21 @@ class Mutant:
         whole, span = self.edit.span.source.text, self.edit.span
         return whole[: span.start] + self.edit.text + whole[span.end :]
 
+    @property
+    def alone(self) -> str:
+        """The same without comments and other rules, each line where it was: what those say is no matter to it."""
+        owner = ""
+        kept: list[str] = []
+        for line in self.text.splitlines():
+            if line[:1].strip():  # rules begin at the left margin, and so does what stands between them
+                begins = RULE.match(line)
+                owner = begins[1] if begins else ""
+            kept.append(line if owner in ("", self.rule.name) and not line.startswith("#") else "")
+        return "\n".join(kept) + "\n"
+
     def build(self) -> tuple[t.Rule | None, str]:
         """The changed rule, or None and the first thing that the check has against it."""
-        file, errors = parse_leniently(self.text, self.edit.span.source.name)
+        file, errors = parse_leniently(self.alone, self.edit.span.source.name)
         found = errors or find_errors([file])
         serious = [e for e in found if e.code not in ALLOWED]
         if serious:

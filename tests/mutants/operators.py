@@ -8,6 +8,7 @@ import onnx
 
 from graphopt.lang import tree as t
 from graphopt.lang.names import walk
+from graphopt.lang.operators import COMMUTATIVE, split_operator
 from graphopt.lang.source import Span
 from tests.mutants.mutant import Edit, Mutant, numbered
 
@@ -79,11 +80,12 @@ def drop_alternative(rule: t.Rule) -> Iterator[Edit]:
 
 
 def swap_operands(rule: t.Rule) -> Iterator[Edit]:
+    """Where their order matters."""
     for operation in _operations(rule, "-", "/", "//", "%", "**", "++", "<", "<=", ">", ">="):
         first, second = operation.operands
         yield Edit(operation.span, _joined(second, operation.sign, first))
     for call in _expressions(rule):
-        if isinstance(call, t.NodeCall) and len(call.arguments) > 1:
+        if isinstance(call, t.NodeCall) and split_operator(call.operator) not in COMMUTATIVE:
             for first, second in zip(call.arguments, call.arguments[1:], strict=False):
                 span = Span(first.span.source, first.span.start, second.span.end)
                 yield Edit(span, f"{_text(second.span)}, {_text(first.span)}")

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
 import pytest
 
 from graphopt.lang import tree as t
 from graphopt.lang.parse import parse
-from tests.mutants.__main__ import rate, report, reviewed, shipped_mutants
+from tests.mutants.__main__ import Session, rate, report, reviewed, shipped_mutants
+from tests.mutants.kept import KeptTrials
 from tests.mutants.mutant import Mutant
 from tests.mutants.operators import OPERATORS, mutants_of
 from tests.mutants.trial import Trial, put_on_trial
@@ -72,6 +76,52 @@ def test_whole_numbers_move_by_one_and_others_by_a_hundredth(rule: t.Rule) -> No
 def test_a_mutant_is_the_file_with_one_change(rule: t.Rule) -> None:
     (mutant,) = [m for m in mutants_of(rule) if m.operator == "forget attribute"]
     assert mutant.text == RULE.replace(", alpha=1.0", "")
+
+
+def test_a_mutant_stands_alone_in_its_file(rule: t.Rule) -> None:
+    text = f"# a comment\n{RULE}\n# another\nopset >= 9\nrule last:\n    order once\n"
+    (mutant,) = [m for m in mutants_of(parse(text, "mine.rules").rules[0]) if m.operator == "forget attribute"]
+    alone = f"\n{RULE}\n\nopset >= 9\n\n\n"
+    assert mutant.alone == alone.replace(", alpha=1.0", "")
+
+
+def test_operands_that_commute_are_not_swapped() -> None:
+    text = RULE.replace("Gemm(a, b, d, alpha=1.0)", "Add(MatMul(a, b), d)")
+    swapped = [m.edit.old for m in mutants_of(parse(text, "mine.rules").rules[0]) if m.operator == "swap operands"]
+    assert "a, b" in swapped
+    assert "MatMul(a, b), d" not in swapped
+
+
+def test_a_kill_is_kept_and_a_survivor_is_tried_again_by_another_verifier(
+    rule: t.Rule, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed, survivor, other = mutants_of(rule)[:3]
+    kept = KeptTrials(tmp_path, 60, 0)
+    for trial in (Trial(killed, "killed", "wrong", 0.5), Trial(survivor, "survives", "", 2.0)):
+        kept.put(trial)
+        assert kept.find(trial.mutant) == trial
+    assert kept.find(other) is None
+    assert KeptTrials(tmp_path, 61, 0).find(killed) is None
+    monkeypatch.setattr("tests.mutants.kept.sources_digest", lambda: "others")
+    assert kept.find(killed) == Trial(killed, "killed", "wrong", 0.5)
+    assert kept.find(survivor) is None
+
+
+def test_what_is_done_before_an_interruption_is_kept(
+    rule: t.Rule, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = mutants_of(rule)[:2]
+
+    def interrupted(tasks: Sequence[Mutant], *_: object, **__: object) -> Iterator[tuple[Mutant, Trial]]:
+        yield tasks[0], Trial(tasks[0], "killed", "wrong")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("tests.mutants.__main__.in_processes", interrupted)
+    session = Session(KeptTrials(tmp_path, 60, 0), [])
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            session.run([first, second], jobs=1, again=False)
+    assert [t.mutant.id for t in session.done] == [first.id, first.id, second.id]
 
 
 def test_every_operator_makes_something_of_shipped_rules() -> None:

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 from unittest.mock import patch
 
+import onnx
+
+from graphopt.graph.dtypes import DType
 from graphopt.lang import tree as t
 from graphopt.verify import verify
-from graphopt.verify.steer import Search
-from graphopt.verify.subject import Subject, rewrite
+from graphopt.verify.build import Feed
+from graphopt.verify.environment import environment
+from graphopt.verify.subject import Rewritten, Subject, rewrite
+from graphopt.verify.trial import Result
+from graphopt.verify.trial import Trial as Hearing
+from graphopt.verify.verdict import Counterexample
 from tests.mutants.mutant import Mutant
 
 Fate = Literal["rejected", "killed", "narrower", "survives"]
@@ -21,68 +31,86 @@ Fate = Literal["rejected", "killed", "narrower", "survives"]
 - survives: it makes other models, and none was found to be wrong
 """
 
-PROBES = 60
-"""Firings on which a mutant is held against the original."""
-
-FEW = 15
-"""With fewer firings nothing is known."""
-
-ATTEMPTS = 40
-"""Models to try for each of them."""
+THOROUGH = 400
+"""Instances for a mutant that the given number leaves alive."""
 
 
 @dataclass(frozen=True)
 class Trial:
-    """The fate of a mutant, and why, in a few words."""
+    """The fate of a mutant, why in a few words, and how many seconds that took."""
 
     mutant: Mutant
     fate: Fate
     note: str
+    seconds: float = 0.0
 
 
-THOROUGH = 400
-"""Instances for a mutant that the given number leaves alive: as many as `make verify-rules` judges."""
-
-
-def put_on_trial(mutant: Mutant, *, instances: int, seed: int) -> Trial:
-    """Check and verify a mutant; hold it against the original if both find nothing; verify it thoroughly if that does
-    not excuse it."""
+def put_on_trial(mutant: Mutant, *, instances: int, seed: int, excused: Container[str] = ()) -> Trial:
+    """Check and verify a mutant; thoroughly, if it lives, does otherwise than the original anywhere, and is not one of
+    those that are known to be as right (by id)."""
+    started = time.perf_counter()
     rule, refusal = mutant.build()
+    done = partial(_trial, mutant, started)
     if rule is None:
-        return Trial(mutant, "rejected", refusal)
-    note = _killed(rule, instances, seed)
-    if note is None and _is_narrower(rule, mutant.rule, seed):
-        return Trial(mutant, "narrower", "")
-    if note is None and instances < THOROUGH:
-        note = _killed(rule, THOROUGH, seed)
-        note = None if note is None else f"by {THOROUGH} instances alone: {note}"
-    return Trial(mutant, "survives", "") if note is None else Trial(mutant, "killed", note)
+        return done("rejected", refusal)
+    note, differs = verified(rule, mutant.rule, instances, seed)
+    if note is not None:
+        return done("killed", note)
+    if differs and instances < THOROUGH and mutant.id not in excused:
+        note, _ = verified(rule, mutant.rule, THOROUGH, seed)
+    if note is not None:
+        return done("killed", f"by {THOROUGH} instances alone: {note}")
+    return done("survives" if differs else "narrower", "")
 
 
-def _killed(rule: t.Rule, instances: int, seed: int) -> str | None:
-    """Why verification does not trust a rule; None if it does."""
-    with patch.multiple(verify, SHRINKING=0, PROOF_SECONDS=0.0):  # nobody looks at the counterexample
+def _trial(mutant: Mutant, started: float, fate: Fate, note: str) -> Trial:
+    return Trial(mutant, fate, note, time.perf_counter() - started)
+
+
+class Comparison(Hearing):
+    """Judges what a changed rule makes, but for what the original makes as well: that is right, and known to be.
+
+    Attributes:
+        differs: how often it was something else, on a model that runs.
+    """
+
+    def __init__(
+        self, original: t.Rule, rule: t.Rule, *, may_do_nothing: bool = False, activations: DType | None = None
+    ) -> None:
+        super().__init__(rule, may_do_nothing=may_do_nothing, activations=activations)
+        self.original = Subject(original)
+        self.differs = 0
+
+    def compare(
+        self, model: onnx.ModelProto, rewritten: Rewritten, feeds: Sequence[Feed], surroundings: str
+    ) -> tuple[Result, Counterexample | None]:
+        subject = self.original
+        known = environment(subject.rule, subject.activations, model, feeds)
+        theirs = rewrite(subject.rule, model, may_do_nothing=True, known=known)
+        if theirs.firings == rewritten.firings and _bytes(theirs) == _bytes(rewritten) is not None:
+            return "judged", None
+        result, wrong = super().compare(model, rewritten, feeds, surroundings)
+        self.differs += result == "judged"
+        return result, wrong
+
+
+def _bytes(rewritten: Rewritten) -> bytes | None:
+    return rewritten.model.SerializeToString(deterministic=True) if rewritten.model is not None else None
+
+
+def verified(rule: t.Rule, original: t.Rule, instances: int, seed: int) -> tuple[str | None, bool]:
+    """Why verification does not trust a rule, None if it does; and whether the rule did otherwise than the original."""
+    hearings: list[Comparison] = []
+
+    def hearing(changed: t.Rule, *, may_do_nothing: bool, activations: DType) -> Hearing:
+        hearings.append(Comparison(original, changed, may_do_nothing=may_do_nothing, activations=activations))
+        return hearings[-1]
+
+    # nobody looks at the counterexample, or for more than a verdict
+    with patch.multiple(verify, Trial=hearing, SHRINKING=0, PROOF_ELEMENTS=-1):
         verdict = verify.verify_rule(rule, instances=instances, seed=seed, conditions=False)
+    differs = any(h.differs for h in hearings)
     if verdict.is_trusted:
-        return None
+        return None, differs
     found = verdict.counterexample
-    return f"{verdict.kind}: {found.note if found is not None else '; '.join(verdict.notes)}"
-
-
-def _is_narrower(changed: t.Rule, original: t.Rule, seed: int) -> bool:
-    """Whether all that the changed rule does is what the original does at the same place."""
-    search = Search(Subject(changed), [True] * len(changed.where), seed, feeds=1)
-    fired = 0
-    for place in search.run(PROBES * ATTEMPTS):
-        mine = rewrite(changed, place.instance.model)
-        if not mine.firings:
-            continue
-        theirs = rewrite(original, place.instance.model)
-        if mine.model is None or theirs.model is None or mine.firings != theirs.firings:
-            return False
-        if mine.model.SerializeToString(deterministic=True) != theirs.model.SerializeToString(deterministic=True):
-            return False
-        fired += 1
-        if fired == PROBES:
-            return True
-    return fired >= FEW
+    return f"{verdict.kind}: {found.note if found is not None else '; '.join(verdict.notes)}", differs

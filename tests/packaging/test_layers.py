@@ -22,7 +22,6 @@ LAYERS = (
     ("verify",),
     ("pipeline",),
     ("report",),
-    ("suite",),
     ("api",),
     ("cli",),
 )

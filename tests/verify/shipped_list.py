@@ -12,9 +12,9 @@ from pathlib import Path
 import graphopt.verify
 from graphopt.caches import cache_root
 from graphopt.rewrite.library import shipped_files
+from graphopt.verify.batch import verify_rules
 from graphopt.verify.content import rule_digest
 from graphopt.verify.kept import KeptVerdicts, Settings
-from graphopt.verify.pool import verify_rules
 from graphopt.verify.proof_state import LIST
 from graphopt.verify.verify import INSTANCES
 

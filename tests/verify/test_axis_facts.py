@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -13,7 +14,8 @@ from graphopt.lang import tree as t
 from graphopt.lang.parse import parse
 from graphopt.rewrite.library import shipped_files
 from graphopt.verify.axis_cuts import Situation, closure, links
-from graphopt.verify.axis_facts import FactVerdict, verify_axes
+from graphopt.verify.axis_facts import FactVerdict, unverified, verify_axes
+from graphopt.verify.kept_facts import KeptFacts
 
 
 @cache
@@ -143,3 +145,24 @@ def test_an_absent_tensor_is_left_out() -> None:
     text = "axes Conv(x, w, b?) -> y: y[1] ~ w[0] ~ b[0]"
     shapes: dict[str, list[tuple[int, ...]]] = {"x": [(1, 2, 4)], "w": [(3, 2, 1)], "b": [], "y": [(1, 3, 4)]}
     assert cuts_of(text, shapes, ("w", 0, 0), {0}) == {("y", 0, 1): [0], ("w", 0, 0): [0]}
+
+
+def test_verdicts_on_facts_are_kept_with_their_present_places(tmp_path: Path) -> None:
+    text = "opset >= 13\naxes Softmax(x) -> y: y[i] ~ x[i]\n"
+    (axes,) = parse(text, "mine.rules").axes
+    (moved,) = parse(f"# moved down\n{text}", "other.rules").axes
+    (changed,) = parse(text.replace("13", "14"), "mine.rules").axes
+    kept = KeptFacts(tmp_path, seed=0)
+    verdict = FactVerdict("Softmax", "y[i] ~ x[i]", "mine.rules:2", "wrong", 3, "an output differs")
+    kept.put(axes, [verdict])
+    assert kept.find(axes) == [verdict]
+    assert kept.find(moved) == [replace(verdict, place="other.rules:3")]
+    assert kept.find(changed) is None
+    assert KeptFacts(tmp_path, seed=1).find(axes) is None
+
+
+def test_what_a_lost_process_leaves_unknown_is_not_kept(tmp_path: Path) -> None:
+    (axes,) = parse("axes Abs(x) -> y: y[i] ~ x[i]", "mine.rules").axes
+    kept = KeptFacts(tmp_path, seed=0)
+    kept.put(axes, unverified(axes, "the process that verified it died with -11", is_lost=True))
+    assert kept.find(axes) is None
