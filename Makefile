@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format corpus bench coverage verify-rules mutate-rules fuzz clean
+.PHONY: help demo test lint format corpus bench coverage verify-rules mutate-rules fuzz parity clean
 .DELETE_ON_ERROR:
 SHELL := /bin/bash
 
@@ -50,6 +50,9 @@ mutate-rules: $(VENV)/dev.stamp ## change the shipped rules mechanically, and co
 
 fuzz: $(VENV)/dev.stamp ## put N random valid models through the default recipe (N=2000, SEED=0)
 	$(BIN)/python -m tests.fuzz --count $(or $(N),2000) --seed $(or $(SEED),0)
+
+parity: $(VENV)/dev.stamp ## run the standard's backend tests through the default recipe
+	$(BIN)/python -W ignore -m tests.parity.backend
 
 clean: ## remove .venv, build products and tool caches (the corpus stays: it is outside the tree)
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .hypothesis

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from graphopt import Context, Engine, Model, Pass, PassResult, RecipeError, loosest
 
@@ -19,12 +19,14 @@ class ApplyRules(Pass):
         rules: names of rules to apply; empty for all rules of the phases.
         keep: nodes that no rule takes out, as `name:GLOB`, `operator:OPERATOR`, `depth:FIRST..LAST` (layers, counted
             as they execute) or `pattern:RULE`; one that matches nothing is an error.
+        weights: "int8" or "int4", for rules that quantize weights alone, to that element type; none otherwise.
     """
 
     name: ClassVar[str] = "apply-rules"
     phases: tuple[str, ...] = ("simplify", "fold")
     rules: tuple[str, ...] = ()
     keep: tuple[str, ...] = ()
+    weights: Literal["int8", "int4"] | None = None
 
     @property
     def idempotent(self) -> bool:
@@ -35,7 +37,7 @@ class ApplyRules(Pass):
         for phase in self.phases:
             context.rules_of(phase, self.rules)
         context.check_selectors(self.keep)
-        if "quantize" in self.phases and context.target is None:
+        if "quantize" in self.phases and context.target is None and self.weights is None:
             raise RecipeError(
                 "the recipe quantizes, and it is not known where the target wants its codes",
                 help="compile for one target at a time: onnxruntime, tensorrt-rtx or tensorrt",
@@ -43,10 +45,11 @@ class ApplyRules(Pass):
 
     def apply(self, model: Model, context: Context) -> PassResult:
         first = len(context.journal.firings)
+        known = context.environment if self.weights is None else context.environment_of_weights(self.weights)
         kept = context.select(model, self.keep)
         for phase in self.phases:
             rules = context.rules_of(phase, self.rules)
-            engine = Engine(rules, model, context.environment, context.tallies, context.barred, kept)
+            engine = Engine(rules, model, known, context.tallies, context.barred, kept)
             engine.run(context.journal, self.name, context.trace)
         fired = context.journal.counts(first)
         by_place = {r.place: r for r in context.rules}

@@ -9,7 +9,7 @@ qdq(xs)           the first of these for each tensor that `*xs` has bound
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TypeGuard
 
@@ -68,12 +68,12 @@ def _is_qdq(value: t.Expression) -> TypeGuard[t.Call]:
 
 def _expanded(call: t.Call, lists: frozenset[str]) -> t.Expression:
     keywords = dict(call.keywords)
-    if len(call.arguments) != 1 or not isinstance(call.arguments[0], t.Name) or len(keywords) > 1:
+    if len(call.arguments) != 1 or not isinstance(call.arguments[0], t.Name):
         return call
     tensor, span = call.arguments[0], call.span
-    if "axis" in keywords:
-        return _weight(tensor, keywords["axis"], span)
-    if "like" in keywords:
+    if "axis" in keywords and keywords.keys() <= {"axis", "block", "type"}:
+        return _weight(tensor, keywords, span)
+    if keywords.keys() == {"like"}:
         like = keywords["like"]
         return _each(_pair(tensor, like, span), tensor.name, lists) if isinstance(like, t.Name) else call
     if keywords:
@@ -92,8 +92,12 @@ def _pair(source: t.Expression, steps: t.Name, span: Span) -> t.NodeCall:
     return t.NodeCall(DQ, (codes, scale, zero), (), None, span)
 
 
-def _weight(tensor: t.Name, axis: t.Expression, span: Span) -> t.NodeCall:
-    scales = t.Call("scales", (tensor, axis), (), span)
-    codes = t.Call("codes", (tensor, scales, axis), (), span)
-    zeros = t.Call("zero_codes", (scales,), (), span)
-    return t.NodeCall(DQ, (codes, scales, zeros), (("axis", axis, span),), None, span)
+def _weight(tensor: t.Name, given: Mapping[str, t.Expression], span: Span) -> t.NodeCall:
+    axis, block = given["axis"], given.get("block")
+    kind = {name: value for name, value in given.items() if name == "type"}
+    blocks = {name: value for name, value in given.items() if name == "block"}
+    scales = t.Call("scales", (tensor, axis), tuple({**blocks, **kind}.items()), span)
+    codes = t.Call("codes", (tensor, scales, axis), tuple({**blocks, **kind}.items()), span)
+    zeros = t.Call("zero_codes", (scales,), tuple(kind.items()), span)
+    attributes = [("axis", axis, span)] + ([("block_size", block, span)] if block is not None else [])
+    return t.NodeCall(DQ, (codes, scales, zeros), tuple(attributes), None, span)

@@ -46,6 +46,13 @@ def _read_by(value: Any) -> Any:
     return tuple(dict.fromkeys(_name(n) for n in value.uses)) if isinstance(value, Value) else ()
 
 
+@function("one_row(value: tensor) -> bool")
+def _one_row(value: Any) -> Any:
+    """Whether a tensor is known to be a single row: all its axes but the last are of size 1."""
+    shape = value.shape if isinstance(value, Value) else None
+    return shape is not None and all(size == 1 for size in shape[:-1])
+
+
 @function("is_skip(around: tensor, main: tensor) -> bool")
 def is_skip(around: Any, main: Any) -> Any:
     """Whether, of two tensors that are added, the second is what a Conv on codes has made, and the first is what went

@@ -13,11 +13,11 @@ from graphopt.lang.registry import function
 from graphopt.lang.values import Constant, Decline, constant_of, is_list
 
 
-@function("qdq(value: tensor|list[tensor], axis?: int, like?: tensor) -> tensor")
-def _qdq(value: Any, axis: Any = None, like: Any = None) -> Any:
+@function("qdq(value: tensor|list[tensor], axis?: int, block?: int, type?: dtype, like?: tensor) -> tensor")
+def _qdq(value: Any, axis: Any = None, block: Any = None, type: Any = None, like: Any = None) -> Any:
     """In a rewrite: a tensor in codes and back, by one pair of QuantizeLinear and DequantizeLinear for all that read
-    it, in the steps of `like` if that is given; of a constant, its codes, with one step for each slice along an axis;
-    of a node, what it makes; of a list, each."""
+    it, in the steps of `like` if that is given; of a constant, its codes, with one step for each slice along an axis,
+    or for each block along it; of a node, what it makes; of a list, each."""
     raise Decline("qdq makes nodes, which is not done while computing")
 
 
@@ -56,21 +56,30 @@ def _graph_tensor(value: Any) -> Value:
     return value
 
 
-@function("scales(weight: const, axis: int) -> const", reads=QUANTIZER)
-def _scales(quantizer: Quantizer, weight: Any, axis: Any) -> Any:
-    """The steps in which a weight is quantized, one for each slice along an axis: its largest magnitude over the
-    largest code."""
+@function("weights_alone(type: dtype) -> bool", reads=QUANTIZER)
+def _weights_alone(quantizer: Quantizer, type: DType) -> Any:
+    """Whether weights are quantized to this element type, and activations are not."""
+    return quantizer.alone and quantizer.weights is type
+
+
+@function("scales(weight: const, axis: int, block?: int, type?: dtype) -> const", reads=QUANTIZER)
+def _scales(quantizer: Quantizer, weight: Any, axis: Any, block: int | None = None, type: DType | None = None) -> Any:
+    """The steps in which a weight is quantized, one for each slice along an axis, or for each block of so many
+    elements along it: the largest magnitude over the largest code."""
     constant = constant_of(weight)
     if constant.array.dtype.kind != "f" or not np.isfinite(constant.array).all():
         raise Decline("a weight is not of finite numbers")
-    return weight_steps(constant, axis, quantizer.weights)
+    return weight_steps(constant, axis, type or quantizer.weights, block)
 
 
-@function("codes(weight: const, steps: const, axis: int, type?: dtype) -> const", reads=QUANTIZER)
-def _codes(quantizer: Quantizer, weight: Any, steps: Any, axis: Any, type: DType | None = None) -> Any:
-    """A constant in steps, one for each slice along an axis: to the nearest whole number, and no farther out than the
-    codes of the element type (that of quantized weights, if none is given)."""
-    return weight_codes(constant_of(weight), constant_of(steps), axis, type or quantizer.weights)
+@function("codes(weight: const, steps: const, axis: int, block?: int, type?: dtype) -> const", reads=QUANTIZER)
+def _codes(
+    quantizer: Quantizer, weight: Any, steps: Any, axis: Any, block: int | None = None, type: DType | None = None
+) -> Any:
+    """A constant in steps, one for each slice along an axis, or for each block of so many elements along it: to the
+    nearest whole number, and no farther out than the codes of the element type (that of quantized weights, if none is
+    given)."""
+    return weight_codes(constant_of(weight), constant_of(steps), axis, type or quantizer.weights, block)
 
 
 @function("zero_codes(steps: const, type?: dtype) -> const", reads=QUANTIZER)

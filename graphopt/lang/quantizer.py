@@ -44,11 +44,13 @@ class Quantizer:
         calibration: ranges by tensor; None: none are known.
         activations: the element type of activations; uint8 is asymmetric, all others have zero point 0.
         weights: the element type of weights, symmetric.
+        alone: whether weights are quantized and activations are not.
     """
 
     calibration: Calibration | None = None
     activations: DType = DType.int8
     weights: DType = DType.int8
+    alone: bool = False
 
     def has(self, value: Value) -> bool:
         return dequantizer(value) is not None or (self.calibration is not None and self.calibration.has(value.name))
@@ -119,20 +121,48 @@ def _code(value: int, dtype: DType) -> Constant:
 # --- weights ---
 
 
-def weight_steps(weight: Constant, axis: int, dtype: DType) -> Constant:
-    """One step for each slice along the axis: its largest magnitude over the largest code; 1 for a slice of zeros."""
-    others = tuple(i for i in range(weight.array.ndim) if i != axis % weight.array.ndim)
-    largest = np.abs(weight.array).max(axis=others) if weight.array.size else np.zeros(weight.array.shape[axis])
+def weight_steps(weight: Constant, axis: int, dtype: DType, block: int | None = None) -> Constant:
+    """Steps of a weight: its largest magnitude over the largest code, for each slice along the axis; with `block`, for
+    each run of so many elements along the axis, and each place on the other axes. 1 where all is zero.
+
+    Raises:
+        ValueError: there is no such axis, or a block of less than one element.
+    """
+    magnitudes = np.abs(weight.array)
+    axis = _axis(axis, magnitudes.ndim)
+    if block is None:
+        others = tuple(i for i in range(magnitudes.ndim) if i != axis)
+        largest = magnitudes.max(axis=others, initial=0.0)
+    else:
+        if block < 1:
+            raise ValueError(f"a block of {block} elements")
+        starts = list(range(0, magnitudes.shape[axis], block))
+        blocks = [len(starts) if i == axis else size for i, size in enumerate(magnitudes.shape)]
+        largest = np.maximum.reduceat(magnitudes, starts, axis=axis) if magnitudes.size else np.zeros(blocks)
     steps = np.asarray(largest / LARGEST[dtype], np.float32).astype(np.float64)
     return Constant(np.where(largest == 0, 1.0, np.maximum(steps, SMALLEST_STEP)), DType.float32)
 
 
-def weight_codes(weight: Constant, steps: Constant, axis: int, dtype: DType) -> Constant:
-    """The weight in steps: whole numbers to the nearest, ties to even, within the codes of the type."""
-    shape = [1] * weight.array.ndim
-    shape[axis % weight.array.ndim] = -1
-    scaled = weight.array / (steps.array.reshape(shape) if steps.array.ndim else steps.array)
+def weight_codes(weight: Constant, steps: Constant, axis: int, dtype: DType, block: int | None = None) -> Constant:
+    """A weight in steps as `weight_steps` gives them: whole numbers to the nearest, ties to even, within the codes of
+    the type.
+
+    Raises:
+        ValueError: there is no such axis.
+    """
+    axis = _axis(axis, weight.array.ndim)
+    if block is None:
+        spread = steps.array.reshape([-1 if i == axis else 1 for i in range(weight.array.ndim)])
+    else:
+        spread = np.repeat(steps.array, block, axis=axis).take(range(weight.array.shape[axis]), axis=axis)
+    scaled = weight.array / spread
     if not dtype.is_integer:
         return Constant(np.clip(scaled, -LARGEST[dtype], LARGEST[dtype]), dtype)
     bound = LARGEST.get(dtype, 2.0 ** (dtype.bits - 1) - 1)
     return Constant(np.clip(np.rint(scaled), -bound, bound).astype(np.int64), dtype)
+
+
+def _axis(axis: int, rank: int) -> int:
+    if not -rank <= axis < rank:
+        raise ValueError(f"there is no axis {axis} in rank {rank}")
+    return axis % rank

@@ -9,8 +9,10 @@ import onnx
 from google.protobuf.message import DecodeError
 
 from graphopt.errors import ModelError
+from graphopt.graph.bodies import nodes_below
 from graphopt.graph.interface import Interface, interface_of
 from graphopt.graph.load import IR_WITHOUT_FORCED_INPUTS, Overridable, read_proto
+from graphopt.graph.schemas import STANDARD_DOMAINS, is_pure
 
 
 def read_model(model: Path | bytes, label: str) -> onnx.ModelProto:
@@ -42,3 +44,25 @@ def read_interface(model: Path | bytes, label: str, overridable: Overridable = "
         ModelError: it is no ONNX model.
     """
     return effective_interface(read_model(model, label), overridable)
+
+
+def draws_numbers(model: onnx.ModelProto) -> bool:
+    """Whether a node may give other outputs for equal inputs: a random operator, or Dropout that may be in training."""
+    nodes = [*nodes_below(model.graph.node), *(n for f in model.functions for n in nodes_below(f.node))]
+    standard = [n for n in nodes if n.domain in STANDARD_DOMAINS]
+    return any(not is_pure(n.op_type, n.domain) or (n.op_type == "Dropout" and len(n.input) > 2) for n in standard)
+
+
+def holds_short_floats(model: onnx.ModelProto) -> bool:
+    """Whether something is a float16 or bfloat16. ONNX Runtime computes these in float32 on the CPU and leaves out the
+    rounding between nodes in a row, so that the bits depend on what stands beside what."""
+    nodes = [*nodes_below(model.graph.node), *(n for f in model.functions for n in nodes_below(f.node))]
+    types = {t.data_type for t in model.graph.initializer}
+    types |= {v.type.tensor_type.elem_type for v in (*model.graph.input, *model.graph.output)}
+    for node in nodes:
+        for attribute in node.attribute:
+            types.add(attribute.t.data_type)
+            if attribute.name in ("to", "dtype"):
+                types.add(attribute.i)
+            types |= {t.data_type for t in attribute.g.initializer}
+    return not types.isdisjoint({onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16})

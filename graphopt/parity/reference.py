@@ -18,7 +18,13 @@ from graphopt.parity.disturbances import Disturbances
 from graphopt.parity.figures import Figures, compare_outputs
 from graphopt.parity.interfaces import interface_differences
 from graphopt.parity.judgement import Evidence, judge
-from graphopt.parity.model_interface import read_interface
+from graphopt.parity.model_interface import (
+    draws_numbers,
+    effective_interface,
+    holds_short_floats,
+    read_interface,
+    read_model,
+)
 from graphopt.parity.refusals import RunError
 from graphopt.parity.runners import Outputs, Runner
 from graphopt.parity.store import MEMORY_LIMIT, ArrayStore
@@ -49,7 +55,11 @@ class Reference:
         memory_limit: int = MEMORY_LIMIT,
     ) -> None:
         self.model = model
-        self.interface: Interface = read_interface(model, label, overridable)
+        proto = read_model(model, label)
+        self.interface: Interface = effective_interface(proto, overridable)
+        self._may_draw = draws_numbers(proto)
+        short = holds_short_floats(proto)
+        del proto  # it may hold weights of gigabytes
         self._store = ArrayStore(memory_limit)
         self._samples: list[Sample] = []
         self._outputs: list[Outputs] = []
@@ -63,6 +73,7 @@ class Reference:
             outputs=self._outputs,
             unsteady=unsteady,
             constant=_constant_outputs(self._outputs),
+            short=short,
             disturbances=Disturbances(model, self._samples, self._outputs, self._store),
         )
 
@@ -133,15 +144,16 @@ class Reference:
         return Comparison(limits or contract, outputs, len(self._samples), self.shapes, tuple(failures), tuple(notes))
 
     def _run(self, samples: Iterable[Sample], label: str, progress: Progress) -> dict[str, Figures]:
-        """Run and keep; gives the outputs that differ between two runs of the first sample."""
+        """Run and keep; gives the outputs that differ between two runs of a sample: of the first one, or of all where
+        an operator may draw numbers, since an input may say whether it does."""
         unsteady: dict[str, Figures] = {}
         with Runner(self.model, label) as runner, progress.task("run the original", None) as task:
             for sample in samples:
                 outputs = runner.run(sample)
-                if not self._samples:
+                if self._may_draw or not self._samples:
                     again = runner.run(sample)
                     pairs = {name: compare_outputs(value, again[name]) for name, value in outputs.items()}
-                    unsteady = {name: found for name, found in pairs.items() if not found.bitwise}
+                    unsteady = {n: f for n, f in pairs.items() if not f.bitwise} | unsteady
                 self._samples.append(Sample(sample.name, self._store.keep(dict(sample.arrays))))
                 self._outputs.append(self._store.keep(outputs))
                 task.update(done=len(self._samples))

@@ -9,6 +9,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any, ClassVar
 
 from graphopt.errors import RecipeError, did_you_mean
+from graphopt.graph.dtypes import DType
 from graphopt.graph.model import Model
 from graphopt.lang import tree
 from graphopt.lang.quantizer import QUANTIZER, Quantizer
@@ -82,6 +83,12 @@ class Context:
         if self.target is not None:
             known["target"] = self.target
             known[QUANTIZER] = Quantizer(self.calibration, self.target.activations)
+        return known
+
+    def environment_of_weights(self, dtype: str) -> dict[str, Any]:
+        """The same for rules that quantize weights alone, to this element type."""
+        known = self.environment
+        known[QUANTIZER] = Quantizer(weights=DType[dtype], alone=True)
         return known
 
     def check_selectors(self, selectors: Sequence[str]) -> None:

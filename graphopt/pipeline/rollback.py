@@ -121,7 +121,7 @@ class Rewriting:
     def _bar(self, event: Event) -> None:
         firing = event.firing
         if firing is None:
-            self.recipe = _without(self.recipe, event.step)
+            self.recipe = without(self.recipe, event.step)
             return
         self._undone[firing.rule] += 1
         if self._undone[firing.rule] <= MOST_OF_A_RULE and firing.site not in self.context.barred:
@@ -141,8 +141,10 @@ class Rewriting:
         return self.load()
 
 
-def _without(recipe: Recipe, step: Pass) -> Recipe:
-    return replace(recipe, passes=tuple(p for p in recipe.passes if p != step))
+def without(recipe: Recipe, step: Pass) -> Recipe:
+    """The recipe, and those that go before it, without a pass."""
+    before = None if recipe.before is None else without(recipe.before, step)
+    return replace(recipe, passes=tuple(p for p in recipe.passes if p != step), before=before)
 
 
 def _named(departure: Departure, culprit: Culprit | None) -> ParityError:

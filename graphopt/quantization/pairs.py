@@ -51,10 +51,14 @@ class Pair:
 
     @property
     def shares_scale(self) -> bool:
-        """Whether other tensors are rounded by the same constant, so that their integers can stand in one tensor."""
-        value = self.quantize.inputs[1]
-        assert value is not None
-        return set(value.uses) != {self.quantize, self.dequantize}
+        """Whether other tensors are rounded by the same scale, so that their integers can stand in one tensor: those
+        that a Concat joins, and what it makes of them, or those that read one constant."""
+        maker = self.source.producer
+        if maker is not None and maker.op_type == "Concat":
+            return True
+        nodes = {self.quantize, self.dequantize}
+        constants = [value for node in nodes for value in node.inputs[1:2] if value is not None]
+        return any(n.op_type == "Concat" for n in self.result.uses) or any(not nodes >= set(v.uses) for v in constants)
 
     def rescale(self, scale: float, model: Model) -> None:
         """Round by another scale, the same before and after."""
@@ -67,21 +71,11 @@ class Pair:
 
 
 def rescale_all(model: Model, scales: Mapping[str, float]) -> None:
-    """Round the tensors of these names by other scales; those that share one get the largest of theirs. Pairs that do
-    not round to int8 around 0 stay as they are."""
-    groups: dict[Value, list[Pair]] = {}
-    for pair in pairs(model):
-        value = pair.quantize.inputs[1]
-        if value is not None and pair.is_symmetric:
-            groups.setdefault(value, []).append(pair)
-    for value, members in groups.items():
-        known = [scales[pair.source.name] for pair in members if pair.source.name in scales]
-        if not known:
-            continue
-        held = model.graph.add_initializer(tensor_of(np.array(max(known), np.float32)), value.name)
-        model.graph.redirect(value, held)
-        if not value.is_used and value in model.graph.initializers:
-            model.graph.remove_initializer(value)
+    """Round the tensors of these names by other scales. Pairs that do not round to int8 around 0, and those that share
+    their scale, stay as they are."""
+    for pair in list(pairs(model)):
+        if pair.source.name in scales and pair.is_symmetric and not pair.shares_scale:
+            pair.rescale(scales[pair.source.name], model)
 
 
 def pairs(model: Model) -> Iterator[Pair]:

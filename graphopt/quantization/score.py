@@ -18,6 +18,8 @@ from graphopt.graph.session import new_session
 
 FLOATS = (np.dtype(np.float16), np.dtype(np.float32), np.dtype(np.float64))
 
+PASSING = ("Identity", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Cast")
+
 SQUASHING = ("Softmax", "LogSoftmax", "Sigmoid", "HardSigmoid", "Tanh")
 
 Outputs = list[dict[str, Array]]
@@ -72,7 +74,7 @@ def telling(model: Model) -> list[str]:
     found: list[str] = []
     for value in model.graph.outputs:
         node = value.producer
-        while node is not None and node.op_type == "Identity" and node.inputs[0] is not None:
+        while node is not None and node.op_type in PASSING and node.inputs[0] is not None:
             node = node.inputs[0].producer
         is_squashed = node is not None and node.op_type in SQUASHING and not node.domain
         before = node.inputs[0] if node is not None and is_squashed else None

@@ -217,7 +217,8 @@ def _in_loop(grown: Grown, random: Random) -> None:
     outputs = [helper.make_tensor_value_info(f"{tag}_still", TensorProto.BOOL, [])]
     outputs += [declared(inner[n], grown.values[n], None) for n in made]
     trips = f"{tag}_trips"
-    grown.weights[trips] = numpy_helper.from_array(np.asarray(random.choice((1, 2, 2, 0)), np.int64), trips)
+    grown.values[trips] = np.asarray(random.choice((1, 2, 2, 0)), np.int64)
+    grown.weights[trips] = numpy_helper.from_array(grown.values[trips], trips)
     grown.fixed.add(trips)
     for begin, name in zip(begins, made, strict=True):
         zeros = np.zeros_like(grown.values[name])

@@ -22,6 +22,7 @@ LAYERS = (
     ("verify",),
     ("pipeline",),
     ("report",),
+    ("suite",),
     ("api",),
     ("cli",),
 )

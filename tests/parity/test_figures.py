@@ -8,7 +8,7 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -31,6 +31,7 @@ PAIRS = st.integers(0, 40).flatmap(
 )
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])  # other processes may be what is slow
 @given(PAIRS, WIDTHS)
 def test_the_formulas(pair: tuple[Array, Array], width: float) -> None:
     reference, candidate = (a * np.float32(width) for a in pair)

@@ -321,3 +321,28 @@ def test_the_document() -> None:
     same = compare(conv_bn(), conv_bn(), IMAGES).to_json()["outputs"][0]
     assert same["sqnr_db"] is None
     assert math.isfinite(same["tolerance"]["sqnr_db"])
+
+
+def test_an_output_that_is_random_on_a_later_sample_alone() -> None:
+    """Whether numbers are drawn is an input."""
+    data = model(
+        "g (float[64] x, bool t) => (float[64] y) { r = Constant <value_float = 0.5> ()  y = Dropout (x, r, t) }"
+    )
+    samples = [Sample(str(t), {"x": np.ones(64, np.float32), "t": np.asarray(t)}) for t in (False, True)]
+    with Reference(data, samples) as reference:
+        (output,) = reference.compare(data).outputs
+    assert (output.ok, output.judged) == (True, False)
+
+
+def test_bits_of_short_floats_depend_on_their_neighbours() -> None:
+    """Two factors multiplied beforehand: ONNX Runtime does not round the product to float16 where a MatMul reads it."""
+    body = "g (float16[4,8] x) => (float16[4,8] y) { w = Mul (a, b)  y = MatMul (x, w) }"
+    a, b = (random(8, 8, seed=s).astype(np.float16) for s in (1, 2))
+    folded = model("g (float16[4,8] x) => (float16[4,8] y) { y = MatMul (x, w) }", w=a * b)
+    sample = Sample("one", {"x": random(4, 8, seed=3).astype(np.float16)})
+    with Reference(model(body, a=a, b=b), [sample]) as reference:
+        (found,) = reference.compare(folded, EXACT).outputs
+        assert found.ok
+        assert found.tolerance.source != "every bit"
+        (wrong,) = reference.compare(model(body, a=a, b=(b * 1.05).astype(np.float16)), EXACT).outputs
+        assert not wrong.ok

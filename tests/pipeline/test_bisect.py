@@ -17,6 +17,7 @@ from graphopt.pipeline.bisect_request import Request, bisect
 from graphopt.pipeline.passes import Context
 from graphopt.pipeline.recipe import Recipe
 from graphopt.pipeline.replay import Replay
+from graphopt.pipeline.rollback import without
 from graphopt.rewrite.library import load_rules
 from tests.pipeline.command import contents, here, save
 from tests.traps.compiling import operators
@@ -158,6 +159,14 @@ def test_a_pass_in_python_is_undone(tmp_path: Path) -> None:
     assert [n.splitlines()[0] for n in result.notes] == ["undone: wrong-for-bisect"]
     with pytest.raises(ParityError, match="what breaks it is the pass wrong-for-bisect"):
         graphopt.compile(source, tmp_path / "other", recipe=recipe)
+
+
+def test_a_pass_is_left_out_of_recipes_that_go_before() -> None:
+    default = Recipe.load("default")
+    step = default.passes[0]
+    found = without(Recipe("later", "", (step, default.passes[1]), before=default), step)
+    assert [step in stage.passes for stage in found.stages] == [False, False]
+    assert [len(stage.passes) for stage in found.stages] == [len(default.passes) - 1, 1]
 
 
 def test_rounding_is_called_rounding(tmp_path: Path) -> None:

@@ -55,8 +55,8 @@ def sqnr(model: Model) -> float:
 def test_it_brings_the_outputs_nearer_and_tells_what_it_tried() -> None:
     placed, _ = run("")
     refined, details = run(REFINE)
-    # some layers stay float here, and the pooling at the end averages most of the noise away
-    assert sqnr(refined) > sqnr(placed) + 0.3
+    assert sqnr(refined) > sqnr(placed) + 3
+    assert any(node.op_type == "Sub" for node in refined.graph.nodes)
     assert details["chosen"].startswith("refined")
     assert [c["name"] for c in details["candidates"]][:2] == ["as placed", "mse"]
     assert len(details["layers"]) == len(list(layers(refined)))

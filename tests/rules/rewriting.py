@@ -9,12 +9,14 @@ from typing import Any
 import onnx
 from onnx import checker
 
+from graphopt.graph.dtypes import DType
 from graphopt.graph.interface import interface_of
 from graphopt.graph.load import from_proto
 from graphopt.graph.save import to_proto
 from graphopt.graph.validate import interface_of_model, validate
 from graphopt.lang import tree
 from graphopt.lang.check_targets import values_named
+from graphopt.lang.quantizer import QUANTIZER, Quantizer
 from graphopt.rewrite.engine import Engine
 from graphopt.rewrite.journal import Firing, Journal
 from graphopt.rewrite.library import known_targets
@@ -41,8 +43,17 @@ def known_to(rules: Sequence[tree.Rule], proto: onnx.ModelProto) -> dict[str, An
     (rule,) = rules
     known = environment(rule, activations_of(rule), proto, list(samples(proto)))
     named = {name for condition in rule.when for name in values_named(condition, "placement")}
+    for dtype in (DType.int8, DType.int4):
+        if any(_asks_for(condition, dtype) for condition in rule.when):
+            known[QUANTIZER] = Quantizer(weights=dtype, alone=True)
     fitting = [target for target in known_targets() if target.placement in named]
     return {**known, "target": fitting[0]} if fitting else known
+
+
+def _asks_for(condition: tree.Expression, dtype: DType) -> bool:
+    """Whether a condition is `weights_alone(dtype)`."""
+    asks = isinstance(condition, tree.Call) and condition.function == "weights_alone"
+    return asks and isinstance(condition.arguments[0], tree.Name) and condition.arguments[0].name == dtype.name
 
 
 def rewrite(proto: onnx.ModelProto, rules: Sequence[tree.Rule]) -> Rewritten:
