@@ -184,7 +184,7 @@ class Builder:
         if self.draft.style.get(leaf.name) or not self.choices.is_so(("twin", leaf.name), 0.06):
             return None
         for other, _ in ((o, k) for o, k in self.feeding.values() if o.name != leaf.name and not o.is_const):
-            if self.draft.tensors[other.name] == known and other.variable is not None:
+            if _alike(self.draft.tensors[other.name], known) and other.variable is not None:
                 return other.name
         return None
 
@@ -313,3 +313,10 @@ def _optional(rule: t.Rule) -> list[str]:
 def node_calls(rule: t.Rule) -> list[t.NodeCall]:
     """The nodes that a rule may make."""
     return [p for r in rule.rewrites for p in walk(r.value) if isinstance(p, t.NodeCall)]
+
+
+def _alike(one: Known, other: Known) -> bool:
+    """Whether the same is known of two tensors."""
+    if (one.dtype, one.shape) != (other.dtype, other.shape) or (one.value is None) != (other.value is None):
+        return False
+    return one.value is None or other.value is None or np.array_equal(one.value, other.value)

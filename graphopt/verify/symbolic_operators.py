@@ -70,6 +70,8 @@ class Operators:
 
     def _symbolic(self, node: onnx.NodeProto, inputs: Sequence[Array | None]) -> list[Array]:
         kind = node.op_type
+        if any(a.name == "reduction" and a.s != b"none" for a in node.attribute):
+            raise Unsupported(f"{kind} with a reduction")
         if kind in MOVES or (kind == "Cast" and _to_float(node)) or kind == "CastLike":
             return self._moved(node, inputs)
         if kind in LINEAR:

@@ -23,6 +23,9 @@ from graphopt.rewrite.library import known_targets
 from graphopt.verify.environment import activations_of, environment
 from tests.rules.weights import samples
 
+LEGALIZED = "tensorrt-rtx"
+"""The target for which the cases of legalizing rules are written."""
+
 
 @dataclass(frozen=True)
 class Rewritten:
@@ -41,6 +44,8 @@ def known_to(rules: Sequence[tree.Rule], proto: onnx.ModelProto) -> dict[str, An
     if len(rules) != 1:
         return {}
     (rule,) = rules
+    if rule.phase == "legalize":
+        return {"target": next(t for t in known_targets() if t.name == LEGALIZED)}
     known = environment(rule, activations_of(rule), proto, list(samples(proto)))
     named = {name for condition in rule.when for name in values_named(condition, "placement")}
     for dtype in (DType.int8, DType.int4):
