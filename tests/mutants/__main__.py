@@ -27,7 +27,7 @@ AT_LEAST = 0.97
 """Of the mutants that are neither rejected by the check nor narrower than the original, so many must be killed."""
 
 LIMIT = 120.0
-"""Seconds after which verification does not come back, and so does not trust a mutant."""
+"""Seconds after which a mutant is given up, as one that lives."""
 
 
 def reviewed() -> Mapping[str, str]:
@@ -76,8 +76,11 @@ class Session:
             pending += [mutant] if found is None else []
         trial = partial(put_on_trial, instances=self.kept.instances, seed=self.kept.seed, excused=frozenset(reviewed()))
         for mutant, found in in_processes(pending, trial, jobs=jobs, limit=LIMIT):
-            result = Trial(mutant, "killed", found.note, found.seconds) if isinstance(found, Lost) else found
-            self.kept.put(result)
+            if isinstance(found, Lost):  # verification failed, and said nothing of the mutant: no kill, and not kept
+                result = Trial(mutant, "survives", found.note, found.seconds)
+            else:
+                result = found
+                self.kept.put(result)
             self.done.append(result)
             note = f"[{len(self.done)}/{len(mutants)}] {result.fate:9} {result.seconds:5.1f} s {mutant.id}"
             sys.stderr.write(f"{note}: {result.note[:150]}\n" if result.note else f"{note}\n")
