@@ -20,6 +20,7 @@ from graphopt.parity.contract import REAL
 from graphopt.parity.disturbances import Disturbances
 from graphopt.parity.figures import Figures, compare_outputs
 from graphopt.parity.judgement import Evidence, judge
+from graphopt.parity.model_interface import holds_short_floats, read_model
 from graphopt.parity.runners import Outputs, Runner
 from graphopt.parity.store import ArrayStore
 from graphopt.progress import Progress
@@ -130,6 +131,7 @@ def _compare(trials: Sequence[Trial], path: Path, unsteady: Mapping[str, Figures
             outputs=[trial.outputs for trial in trials],
             unsteady=unsteady,
             constant=frozenset(),
+            short=holds_short_floats(read_model(path, str(path))),
             disturbances=Disturbances(path, samples, given, store),
         )
         outputs = judge(evidence, figures, REAL, None, progress)
