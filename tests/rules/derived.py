@@ -36,7 +36,7 @@ def interior(model: onnx.ModelProto) -> list[str]:
     outputs = {o.name for o in model.graph.output}
     read = {name for node in model.graph.node for name in node.input}
     makers = [n for n in model.graph.node if n.op_type != "Constant"]
-    return [name for node in makers for name in node.output if name in read and name not in outputs]
+    return [name for node in makers for name in node.output if name and name in read and name not in outputs]
 
 
 def with_more_readers(model: onnx.ModelProto) -> Iterator[tuple[str, str, onnx.ModelProto]]:

@@ -92,7 +92,12 @@ def test_in_the_body_of_an_if(variant: Variant):
     _same_results(model, after.model, rule)
 
 
-@pytest.mark.parametrize("variant", [v for v in FIRING if dynamic_dims(v.model)], ids=str)
+def _may_be_empty(model: onnx.ModelProto) -> bool:
+    """ONNX Runtime ends the process, and raises nothing, on a GRU or LSTM of nothing."""
+    return bool(dynamic_dims(model)) and not any(n.op_type in ("GRU", "LSTM") for n in model.graph.node)
+
+
+@pytest.mark.parametrize("variant", [v for v in FIRING if _may_be_empty(v.model)], ids=str)
 def test_a_size_of_0(variant: Variant):
     """A dynamic size may be 0: where the original runs, what the rule makes of it runs as well."""
     rule = RULES[variant.case.rule]
