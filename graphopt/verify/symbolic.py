@@ -35,6 +35,9 @@ from graphopt.verify.symbolic_zero import Zero, is_zero
 MOST_ELEMENTS = 512
 """An input or constant of more elements than this is not made of symbols."""
 
+WORK = 1 << 15
+"""How many terms a proof may make: a few tenths of a second. No shipped rule needs a third of it."""
+
 
 @dataclass(frozen=True)
 class Proof:
@@ -45,13 +48,13 @@ class Proof:
     note: str = ""
 
 
-def prove(before: onnx.ModelProto, after: onnx.ModelProto, *, seconds: float = 1.0) -> Proof:
+def prove(before: onnx.ModelProto, after: onnx.ModelProto, *, work: int = WORK) -> Proof:
     """Whether two models compute the same real numbers at the shapes of their inputs, which must be known.
 
     Constants that both have (of the same content) are made of the same symbols; others are the numbers that they are.
     """
     try:
-        return _prove_pair(before, after, Algebra(seconds))
+        return _prove_pair(before, after, Algebra(work))
     except _STOPS as reason:
         return Proof("unknown", str(reason))
 
@@ -74,7 +77,7 @@ def _prove_pair(before: onnx.ModelProto, after: onnx.ModelProto, algebra: Algebr
 
 
 def prove_rule(
-    rule: t.Rule, model: onnx.ModelProto, *, seconds: float = 1.0, environment: Mapping[str, Any] | None = None
+    rule: t.Rule, model: onnx.ModelProto, *, work: int = WORK, environment: Mapping[str, Any] | None = None
 ) -> Proof:
     """Whether a rule is right over the reals where it matches in this model, which holds an instance of its left side.
 
@@ -86,7 +89,7 @@ def prove_rule(
     if found is None:
         return Proof("unknown", "the rule does not match")
     chosen, state = found
-    algebra = Algebra(seconds)
+    algebra = Algebra(work)
     pinned: frozenset[str] = frozenset()
     try:
         while True:

@@ -9,7 +9,6 @@ arguments of max and min is of no account.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable
 from fractions import Fraction
 from math import isqrt
@@ -37,19 +36,20 @@ class Undecided(Exception):
 
 
 class TooLarge(Exception):
-    """A number grew beyond what is worth looking at, or the time is over."""
+    """A number grew beyond what is worth looking at, or the work did."""
 
 
 class Algebra:
     """The atoms of one proof.
 
     Args:
-        seconds: after this time every multiplication raises TooLarge.
+        work: how many products and sums of terms may be made; then each raises TooLarge. It is counted, not timed: a
+            verdict must not depend on how busy the machine is.
         roundoff: how far, relatively, a float may be from the simple fraction that it is taken for.
     """
 
-    def __init__(self, seconds: float, roundoff: float = 2.0**-24) -> None:
-        self._ends = time.monotonic() + seconds
+    def __init__(self, work: int, roundoff: float = 2.0**-24) -> None:
+        self._left = work
         self.roundoff = Fraction(roundoff)
         self._numbers: dict[Key, int] = {}
         self.atoms: list[tuple[str, tuple[Real, ...]]] = []
@@ -100,9 +100,11 @@ class Algebra:
             self.atoms.append((name, arguments))
         return Real(self, {((number, 1),): Fraction(1)})
 
-    def check(self, terms: int) -> None:
-        if terms > MOST_TERMS or time.monotonic() > self._ends:
-            raise TooLarge("too many terms" if terms > MOST_TERMS else "no time left")
+    def spend(self, terms: int) -> None:
+        """Before `terms` terms are made."""
+        self._left -= 1 + terms
+        if terms > MOST_TERMS or self._left < 0:
+            raise TooLarge("too many terms" if terms > MOST_TERMS else "too much work")
 
 
 class Real:
@@ -146,8 +148,10 @@ class Real:
         return other if isinstance(other, Real) else self.algebra.constant(other)
 
     def __add__(self, other: Any) -> Real:
+        right = self._other(other)
+        self.algebra.spend(len(right.terms))
         terms = dict(self.terms)
-        for monomial, factor in self._other(other).terms.items():
+        for monomial, factor in right.terms.items():
             total = terms.get(monomial, 0) + factor
             if total:
                 terms[monomial] = total
@@ -168,7 +172,7 @@ class Real:
 
     def __mul__(self, other: Any) -> Real:
         right = self._other(other)
-        self.algebra.check(len(self.terms) * len(right.terms))
+        self.algebra.spend(len(self.terms) * len(right.terms))
         result = Real(self.algebra, {})
         terms: Terms = result.terms
         again: list[Real] = []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -277,22 +276,12 @@ def test_contracts_add_up_to_the_loosest(folder: Path) -> None:
         run(folder, lambda model: PassResult(act(model).modified))
 
 
-@pytest.fixture
-def registered() -> Iterator[None]:
-    before = dict(PASSES)
-    yield
-    PASSES.clear()
-    PASSES.update(before)
-
-
-@pytest.mark.usefixtures("registered")
 def test_register_makes_a_pass_known() -> None:
     assert register(Given) is Given
     assert find_pass("given") is Given
     assert register(Given) is Given  # once more is no other
 
 
-@pytest.mark.usefixtures("registered")
 def test_register_refuses_a_name_that_is_taken_or_missing() -> None:
     class Mine(Given):
         name: ClassVar[str] = "fold-constants"

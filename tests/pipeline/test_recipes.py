@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar
 
@@ -19,7 +18,7 @@ from graphopt.passes.inline_branches import InlineBranches
 from graphopt.passes.inline_functions import InlineFunctions
 from graphopt.passes.remove_dead_code import RemoveDeadCode
 from graphopt.passes.unpack_sequences import UnpackSequences
-from graphopt.pipeline.passes import PASSES, Context, Pass, PassResult, register
+from graphopt.pipeline.passes import Context, Pass, PassResult, register
 from graphopt.pipeline.recipe import Recipe, parse_recipe, shipped_recipes
 from tests.pipeline.command import SMALL, save
 from tests.traps.compiling import operators
@@ -257,10 +256,8 @@ class Halve(Pass):
 
 
 @pytest.fixture
-def halve() -> Iterator[None]:
+def halve() -> None:
     register(Halve)
-    yield
-    del PASSES["halve"]
 
 
 @pytest.mark.usefixtures("halve")
