@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import inspect
 from importlib.metadata import version
+from pathlib import Path
 
 from graphopt.lang import tree as t
 from graphopt.lang.functions import FUNCTIONS
@@ -32,6 +34,17 @@ def axes_digest(axes: t.Axes) -> str:
 def versions_digest() -> str:
     """The versions of the libraries that take part, as hexadecimal digits."""
     return hashlib.sha256(repr([(name, version(name)) for name in LIBRARIES]).encode()).hexdigest()[:16]
+
+
+@functools.cache
+def judge_digest() -> str:
+    """What judges, as hexadecimal digits: the versions of the libraries, and this package's own code that verifies,
+    matches and rewrites. A verdict of an earlier verifier is no verdict of this one, though both have one version."""
+    digest = hashlib.sha256(versions_digest().encode())
+    for package in ("verify", "rewrite", "lang", "graph"):
+        for path in sorted((Path(__file__).parent.parent / package).glob("*.py")):
+            digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()[:16]
 
 
 def _foreign(rule: t.Rule) -> list[tuple[str, str]]:

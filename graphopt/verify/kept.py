@@ -18,7 +18,7 @@ from typing import Any, cast
 
 from graphopt.errors import UsageError
 from graphopt.lang import tree as t
-from graphopt.verify.content import rule_digest, versions_digest
+from graphopt.verify.content import rule_digest, judge_digest
 from graphopt.verify.verdict import TRUSTED, ConditionVerdict, Counterexample, Verdict
 
 VERDICT = "verdict.json"
@@ -42,7 +42,7 @@ class KeptVerdicts:
 
     def folder(self, rule: t.Rule, settings: Settings) -> Path:
         """Where the verdict of a rule at some settings lies, and its counterexamples."""
-        text = repr((settings, versions_digest()))
+        text = repr((settings, judge_digest()))
         return self._folder / f"{rule_digest(rule)}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
     def find(self, rule: t.Rule, settings: Settings) -> Verdict | None:
@@ -65,7 +65,7 @@ class KeptVerdicts:
 
     def trusted(self, rule: t.Rule) -> str | None:
         """How a rule was found right, at whatever settings; None where it was not, or not by these versions."""
-        now = versions_digest()
+        now = judge_digest()
         for path in sorted(self._folder.glob(f"{rule_digest(rule)}-*/{VERDICT}")):
             with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
                 kept = cast("dict[str, Any]", json.loads(path.read_bytes()))
@@ -84,7 +84,7 @@ class KeptVerdicts:
             for number, condition in enumerate(verdict.conditions):
                 if condition.counterexample is not None:
                     save_counterexample(condition.counterexample, staged / _without(number), rule, number)
-            text = json.dumps({**verdict.to_json(), "versions": versions_digest()}, indent=1)
+            text = json.dumps({**verdict.to_json(), "versions": judge_digest()}, indent=1)
             (staged / VERDICT).write_text(text, encoding="utf-8")
             shutil.rmtree(folder, ignore_errors=True)
             os.rename(staged, folder)

@@ -13,7 +13,7 @@ from typing import Any, cast
 
 from graphopt.lang import tree as t
 from graphopt.verify.axis_facts import FactVerdict, unverified
-from graphopt.verify.content import axes_digest, versions_digest
+from graphopt.verify.content import axes_digest, judge_digest
 
 
 class KeptFacts:
@@ -21,7 +21,7 @@ class KeptFacts:
 
     def __init__(self, root: Path, seed: int) -> None:
         self._folder = root / "facts"
-        self._settings = hashlib.sha256(repr((seed, versions_digest())).encode()).hexdigest()[:16]
+        self._settings = hashlib.sha256(repr((seed, judge_digest())).encode()).hexdigest()[:16]
 
     def find(self, axes: t.Axes) -> list[FactVerdict] | None:
         """The verdicts that were kept, with the facts' present places; None where there are none."""

@@ -1,6 +1,8 @@
 """Writes graphopt/verify/shipped.json: what verification says of every rule that ships.
 
-python -m tests.verify.shipped_list
+What is kept of earlier runs is not asked: it may be from an earlier verifier.
+
+    python -m tests.verify.shipped_list
 """
 
 from __future__ import annotations
@@ -10,11 +12,10 @@ import os
 from pathlib import Path
 
 import graphopt.verify
-from graphopt.caches import cache_root
 from graphopt.rewrite.library import shipped_files
 from graphopt.verify.batch import verify_rules
 from graphopt.verify.content import rule_digest
-from graphopt.verify.kept import KeptVerdicts, Settings
+from graphopt.verify.kept import Settings
 from graphopt.verify.proof_state import LIST
 from graphopt.verify.verify import INSTANCES
 
@@ -24,15 +25,10 @@ PATH = Path(graphopt.verify.__file__).parent / LIST
 def main() -> None:
     rules = [rule for file in shipped_files() for rule in file.rules]
     settings = Settings(INSTANCES, 0, conditions=True)
-    kept = KeptVerdicts(cache_root())
-    verdicts = {rule.name: kept.find(rule, settings) for rule in rules}
-    pending = [rule for rule in rules if verdicts[rule.name] is None]
-    for rule, verdict in verify_rules(pending, settings, jobs=os.cpu_count() or 1):
-        kept.put(rule, settings, verdict)
-        verdicts[rule.name] = verdict
-    wrong = [name for name, verdict in verdicts.items() if verdict is None or not verdict.is_complete]
+    verdicts = {rule.name: verdict for rule, verdict in verify_rules(rules, settings, jobs=os.cpu_count() or 1)}
+    wrong = [name for name, verdict in verdicts.items() if not verdict.is_complete]
     assert not wrong, wrong
-    kinds = {name: verdict.kind for name, verdict in verdicts.items() if verdict is not None}
+    kinds = {name: verdict.kind for name, verdict in verdicts.items()}
     entries = [{"rule": r.name, "digest": rule_digest(r), "verdict": kinds[r.name]} for r in rules]
     text = ",\n".join(json.dumps(entry) for entry in sorted(entries, key=lambda e: e["rule"]))
     PATH.write_text(f'{{"rules": [\n{text}\n]}}\n', encoding="utf-8")
