@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from graphopt.processes import Lost, in_processes
 from graphopt.progress import SILENT, Progress
 from graphopt.suite.cache import ResultCache
 from graphopt.suite.cases import Case, cases_of
 from graphopt.suite.definition import load_suite
 from graphopt.suite.lock import Changes, changes, lock_path, read_lock, write_lock
-from graphopt.suite.processes import Lost, in_processes
 from graphopt.suite.reproduction import keep_reproduction
 from graphopt.suite.run import CaseResult, run_case
 

@@ -18,7 +18,7 @@ from typing import Any, cast
 
 from graphopt.errors import UsageError
 from graphopt.lang import tree as t
-from graphopt.verify.content import rule_digest, judge_digest
+from graphopt.verify.content import judge_digest, rule_digest
 from graphopt.verify.verdict import TRUSTED, ConditionVerdict, Counterexample, Verdict
 
 VERDICT = "verdict.json"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from graphopt.suite.processes import Lost, in_processes
+from graphopt.processes import Lost, in_processes
 from tests.fuzz.examine import Finding, examine
 
 LIMIT = 300.0

@@ -13,8 +13,8 @@ from functools import partial
 from pathlib import Path
 
 from graphopt.caches import cache_root
+from graphopt.processes import Lost, Say, in_processes
 from graphopt.rewrite.library import load_rules
-from graphopt.verify.pool import Lost, in_processes
 from tests.mutants.kept import KeptTrials
 from tests.mutants.mutant import Mutant
 from tests.mutants.operators import mutants_of
@@ -74,16 +74,20 @@ class Session:
             found = None if again else self.kept.find(mutant)
             self.done += [found] if found is not None else []
             pending += [mutant] if found is None else []
-        trial = partial(put_on_trial, instances=self.kept.instances, seed=self.kept.seed, excused=frozenset(reviewed()))
-        for mutant, found in in_processes(pending, trial, jobs=jobs, limit=LIMIT):
+        trial = partial(_put_on_trial, self.kept.instances, self.kept.seed, frozenset(reviewed()))
+        for mutant, found in in_processes(pending, trial, jobs=jobs, seconds=LIMIT):
             if isinstance(found, Lost):  # verification failed, and said nothing of the mutant: no kill, and not kept
-                result = Trial(mutant, "survives", found.note, found.seconds)
+                result = Trial(mutant, "survives", found.reason, found.seconds)
             else:
                 result = found
                 self.kept.put(result)
             self.done.append(result)
             note = f"[{len(self.done)}/{len(mutants)}] {result.fate:9} {result.seconds:5.1f} s {mutant.id}"
             sys.stderr.write(f"{note}: {result.note[:150]}\n" if result.note else f"{note}\n")
+
+
+def _put_on_trial(instances: int, seed: int, excused: frozenset[str], mutant: Mutant, _say: Say) -> Trial:
+    return put_on_trial(mutant, instances=instances, seed=seed, excused=excused)
 
 
 def main() -> int:

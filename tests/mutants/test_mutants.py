@@ -9,7 +9,7 @@ import pytest
 
 from graphopt.lang import tree as t
 from graphopt.lang.parse import parse
-from graphopt.verify.pool import Lost
+from graphopt.processes import Lost
 from tests.mutants.__main__ import Session, rate, report, reviewed, shipped_mutants
 from tests.mutants.kept import KeptTrials
 from tests.mutants.mutant import Mutant
@@ -127,7 +127,7 @@ def test_what_is_done_before_an_interruption_is_kept(
 
 def test_a_process_that_dies_kills_no_mutant(rule: t.Rule, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     mutant = mutants_of(rule)[0]
-    monkeypatch.setattr("tests.mutants.__main__.in_processes", lambda *_, **__: [(mutant, Lost("it died", 1.0))])
+    monkeypatch.setattr("tests.mutants.__main__.in_processes", lambda *_, **__: [(mutant, Lost("it died", "", 1.0))])
     session = Session(KeptTrials(tmp_path, 60, 0), [])
     session.run([mutant], jobs=1, again=False)
     assert session.done == [Trial(mutant, "survives", "it died", 1.0)]

@@ -12,12 +12,11 @@ ROOT = Path(__file__).parents[2]
 
 # From the lowest to the highest; a folder may import those of the lines above its own, and itself.
 LAYERS = (
-    ("caches", "errors", "progress"),
+    ("caches", "errors", "processes", "progress"),
     ("graph",),
     ("data", "lang", "targets"),
     ("backends", "parity", "rewrite"),
     ("calibration", "exporting", "legalize"),
-    ("quantization",),
     ("quantization",),
     ("verify",),
     ("pipeline",),

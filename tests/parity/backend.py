@@ -34,8 +34,8 @@ from graphopt.parity.runners import Runner
 from graphopt.pipeline.manager import Manager
 from graphopt.pipeline.passes import Context
 from graphopt.pipeline.recipe import Recipe
+from graphopt.processes import Lost, Say, in_processes
 from graphopt.rewrite.library import load_rules
-from graphopt.suite.processes import Lost, Say, in_processes
 
 SETS = ("node", "simple", "pytorch-converted", "pytorch-operator")
 LIGHT = Path(onnx.backend.test.__file__).parent / "data" / "light"

@@ -17,12 +17,10 @@ from graphopt.suite.cache import ResultCache
 from graphopt.suite.cases import Case, cases_of
 from graphopt.suite.definition import load_suite
 from graphopt.suite.lock import changes, lock_path, read_lock
-from graphopt.suite.processes import Lost, in_processes
 from graphopt.suite.quality import label_figures, top1_agreement
 from graphopt.suite.run import CaseResult
 from graphopt.suite.runner import run_suite
 from tests.pipeline.command import here, save
-from tests.suite.work import work
 
 MODEL = """<ir_version: 8, opset_import: ["" : 17]>
 main (float[n,4] x) => (float[n,4] y) { i = Identity(x)  a = Relu(i)  y = Abs(a) }"""
@@ -201,14 +199,6 @@ def test_what_changed(folder: Path) -> None:
         "a: max-rel 1e-07 -> 3e-07",
         "a: sqnr 120 -> 100",
     )
-
-
-def test_a_process_that_dies_costs_one_item() -> None:
-    found: dict[str, Any] = dict(in_processes(["a", "die", "fail", "eat", "b"], work, jobs=2, memory=800 << 20))
-    assert (found["a"], found["b"]) == ("A", "B")
-    assert found["die"] == Lost("the process died with 7", "about to die")
-    assert found["fail"] == Lost("KeyError: 'nothing'", "about to fail")
-    assert found["eat"] == Lost("it took more than 800 MB of memory", "about to eat")
 
 
 def test_a_run_that_was_interrupted_goes_on(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

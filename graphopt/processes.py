@@ -8,7 +8,7 @@ import signal
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -34,10 +34,12 @@ class Lost:
     Attributes:
         reason: in a sentence.
         phase: what it had said last.
+        seconds: since it was given to its process.
     """
 
     reason: str
     phase: str
+    seconds: float = field(default=0.0, compare=False)
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,8 @@ def in_processes(
                 worker.items = []
                 if isinstance(found, Lost):
                     worker.end()
-                    workers[workers.index(worker)] = worker = _Worker[T](work)
+                    if pending:
+                        workers[workers.index(worker)] = worker = _Worker[T](work)
                 if pending:
                     worker.give(pending.popleft())
     finally:
@@ -108,24 +111,25 @@ def in_processes(
 
 def _heard(worker: _Worker[Any], seconds: float, memory: int | None) -> Any:
     """What a worker made of its item, if it is there."""
+    lasted = time.monotonic() - worker.started
     try:
         while worker.connection.poll():
             said: Any = worker.connection.recv()
             if isinstance(said, _Failure):
-                return Lost(said.text, worker.phase)
+                return Lost(said.text, worker.phase, lasted)
             if not isinstance(said, _Said):
                 return said
             worker.phase = said.text
     except (EOFError, ConnectionError):
         worker.process.join()
-        return Lost(f"the process died with {worker.process.exitcode}", worker.phase)
-    if time.monotonic() - worker.started > seconds:
+        return Lost(f"the process died with {worker.process.exitcode}", worker.phase, lasted)
+    if lasted > seconds:
         worker.process.kill()
-        return Lost(f"it did not come back within {seconds:g} s", worker.phase)
+        return Lost(f"it did not come back within {seconds:g} s", worker.phase, lasted)
     held = _resident(worker.process.pid)
     if memory is not None and held is not None and held > memory:
         worker.process.kill()
-        return Lost(f"it took more than {memory / 2**20:.0f} MB of memory", worker.phase)
+        return Lost(f"it took more than {memory / 2**20:.0f} MB of memory", worker.phase, lasted)
     return None
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 
-from graphopt.suite.processes import Say
+from graphopt.processes import Say
 
 
 def work(item: str, say: Say) -> str:
@@ -18,5 +18,7 @@ def work(item: str, say: Say) -> str:
     if item == "eat":
         held = bytearray(1 << 30)
         held[::4096] = b"x" * len(held[::4096])
+        time.sleep(600)
+    if item == "hang":
         time.sleep(600)
     return item.upper()
