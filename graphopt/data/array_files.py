@@ -6,12 +6,14 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from graphopt.data.attempts import strict
 from graphopt.data.fit import try_fit
+from graphopt.data.folder import SampleFolder
 from graphopt.data.sample import Array, Attempts, Sample
 from graphopt.errors import DataError
 from graphopt.graph.interface import Interface
@@ -68,35 +70,6 @@ class ArrayFile:
             yield try_fit(f"{self.name}[{row}]", rows, self.interface)
 
 
-@dataclass(frozen=True)
-class ArrayFolder:
-    """A folder of .npz and .npy files, one sample each, in the order of their names."""
-
-    path: Path
-    interface: Interface
-    files: tuple[Path, ...]
-
-    @property
-    def name(self) -> str:
-        return str(self.path)
-
-    @property
-    def len_hint(self) -> int | None:
-        return len(self.files)
-
-    def __iter__(self) -> Iterator[Sample]:
-        return strict(self.attempts())
-
-    def attempts(self) -> Attempts:
-        for file in self.files:
-            try:
-                arrays = read_arrays(file, self.interface)
-            except DataError as error:
-                yield error
-                continue
-            yield try_fit(str(file), arrays, self.interface)
-
-
 def has_arrays(folder: Path) -> bool:
     """Whether there is a .npz or .npy file in a folder; not where it cannot be listed."""
     try:
@@ -105,8 +78,9 @@ def has_arrays(folder: Path) -> bool:
         return False
 
 
-def open_folder(path: Path, interface: Interface) -> ArrayFolder:
-    """
+def open_folder(path: Path, interface: Interface) -> SampleFolder:
+    """The .npz and .npy files of a folder, one sample each, in the order of their names.
+
     Raises:
         DataError: the folder cannot be listed, or holds no sample.
     """
@@ -119,7 +93,7 @@ def open_folder(path: Path, interface: Interface) -> ArrayFolder:
             f"there is no .npz or .npy file in the folder {path}, and no picture",
             help="put one file a sample into it",
         )
-    return ArrayFolder(path, interface, tuple(files))
+    return SampleFolder(path, interface, tuple(files), partial(read_arrays, interface=interface))
 
 
 def read_arrays(path: Path, interface: Interface) -> dict[str, Array]:

@@ -3,55 +3,20 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
-from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from graphopt.data.attempts import strict
-from graphopt.data.fit import try_fit
+from graphopt.data.folder import SampleFolder
 from graphopt.data.preprocess import DECLARATION, Preprocessing, no_declaration, read_preprocessing
-from graphopt.data.sample import Array, Attempts, Sample
+from graphopt.data.sample import Array
 from graphopt.errors import DataError
 from graphopt.graph.dtypes import DType
 from graphopt.graph.interface import Interface, TensorSpec
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".ppm", ".pgm")
-
-
-@dataclass(frozen=True)
-class ImageFolder:
-    """The pictures below a folder, one sample each, in the order of their paths."""
-
-    path: Path
-    interface: Interface
-    files: tuple[Path, ...]
-    preprocessing: Preprocessing
-    spec: TensorSpec
-
-    @property
-    def name(self) -> str:
-        return str(self.path)
-
-    @property
-    def len_hint(self) -> int | None:
-        return len(self.files)
-
-    def __iter__(self) -> Iterator[Sample]:
-        return strict(self.attempts())
-
-    def attempts(self) -> Attempts:
-        for file in self.files:
-            try:
-                pixels = _decode(file, self.preprocessing)
-            except DataError as error:
-                yield error
-                continue
-            array = _normalized(pixels, self.preprocessing, self.spec.dtype or DType.float32)
-            yield try_fit(str(file), {self.spec.name: array}, self.interface)
 
 
 def find_images(folder: Path) -> tuple[Path, ...]:
@@ -68,8 +33,9 @@ def find_images(folder: Path) -> tuple[Path, ...]:
     return tuple(sorted(shown, key=lambda p: p.relative_to(folder).as_posix()))
 
 
-def open_images(folder: Path, files: tuple[Path, ...], interface: Interface, declaration: Path | None) -> ImageFolder:
-    """
+def open_images(folder: Path, files: tuple[Path, ...], interface: Interface, declaration: Path | None) -> SampleFolder:
+    """The pictures below a folder, one sample each, in the order of their paths.
+
     Raises:
         DataError: Pillow is not installed, there is no declaration or it is wrong, or the model takes no pictures.
     """
@@ -86,7 +52,12 @@ def open_images(folder: Path, files: tuple[Path, ...], interface: Interface, dec
             raise no_declaration(folder)
     preprocessing = read_preprocessing(declaration)
     spec = _input(preprocessing, interface, str(declaration))
-    return ImageFolder(folder, interface, files, preprocessing, spec)
+
+    def read(file: Path) -> dict[str, Array]:
+        pixels = _decode(file, preprocessing)
+        return {spec.name: _normalized(pixels, preprocessing, spec.dtype or DType.float32)}
+
+    return SampleFolder(folder, interface, files, read)
 
 
 def _input(preprocessing: Preprocessing, interface: Interface, where: str) -> TensorSpec:
