@@ -21,10 +21,9 @@ if TYPE_CHECKING:
     from graphopt.graph.tensor import Tensor
     from graphopt.lang.user_functions import rule_function
     from graphopt.legalize.lowering import facts_of, inline_refused, widen_lacking
-    from graphopt.pipeline.passes import Context, Pass, PassResult, loosest, register
+    from graphopt.pipeline.passes import Context, Pass, PassResult, TargetPass, register
     from graphopt.pipeline.recipe import Recipe
     from graphopt.quantization.improve import refine_quantized
-    from graphopt.rewrite.engine import Engine
     from graphopt.rewrite.fold import fold_graph
     from graphopt.rewrite.functions import inline_functions
     from graphopt.rewrite.inline import inline_decided
@@ -40,7 +39,6 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 _HOMES = {
     "Context": "graphopt.pipeline.passes",
-    "Engine": "graphopt.rewrite.engine",
     "Graph": "graphopt.graph.graph",
     "Model": "graphopt.graph.model",
     "Node": "graphopt.graph.graph",
@@ -48,6 +46,7 @@ _HOMES = {
     "PassResult": "graphopt.pipeline.passes",
     "Recipe": "graphopt.pipeline.recipe",
     "RecipeError": "graphopt.errors",
+    "TargetPass": "graphopt.pipeline.passes",
     "Tensor": "graphopt.graph.tensor",
     "Value": "graphopt.graph.graph",
     "compile": "graphopt.api",
@@ -59,7 +58,6 @@ _HOMES = {
     "inline_functions": "graphopt.rewrite.functions",
     "inline_refused": "graphopt.legalize.lowering",
     "load": "graphopt.graph.load",
-    "loosest": "graphopt.pipeline.passes",
     "merge_equal": "graphopt.rewrite.merge",
     "refine_quantized": "graphopt.quantization.improve",
     "register": "graphopt.pipeline.passes",
@@ -72,7 +70,6 @@ _HOMES = {
 
 __all__ = [
     "Context",
-    "Engine",
     "Graph",
     "Model",
     "Node",
@@ -80,6 +77,7 @@ __all__ = [
     "PassResult",
     "Recipe",
     "RecipeError",
+    "TargetPass",
     "Tensor",
     "Value",
     "compile",
@@ -91,7 +89,6 @@ __all__ = [
     "inline_functions",
     "inline_refused",
     "load",
-    "loosest",
     "merge_equal",
     "refine_quantized",
     "register",

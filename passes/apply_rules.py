@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from graphopt import Context, Engine, Model, Pass, PassResult, RecipeError, loosest
+from graphopt import Context, Model, Pass, PassResult, RecipeError
 
 
 @dataclass(frozen=True)
@@ -44,15 +44,7 @@ class ApplyRules(Pass):
             )
 
     def apply(self, model: Model, context: Context) -> PassResult:
-        first = len(context.journal.firings)
         known = context.environment if self.weights is None else context.environment_of_weights(self.weights)
         kept = context.select(model, self.keep)
-        for phase in self.phases:
-            rules = context.rules_of(phase, self.rules)
-            engine = Engine(rules, model, known, context.tallies, context.barred, kept)
-            engine.run(context.journal, self.name, context.trace)
-        fired = context.journal.counts(first)
-        by_place = {r.place: r for r in context.rules}
-        contracts = [by_place[place].equal for place in fired]
-        errors = [by_place[place].error or 0.0 for place in fired]
-        return PassResult(bool(fired), loosest(contracts), max(errors, default=0.0))
+        groups = [context.rules_of(phase, self.rules) for phase in self.phases]
+        return context.apply_rules(model, self.name, groups, known, kept)

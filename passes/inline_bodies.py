@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from graphopt import Context, Model, Pass, PassResult, facts_of, inline_refused
+from graphopt import Context, Model, PassResult, TargetPass, inline_refused
 
 
 @dataclass(frozen=True)
-class InlineBodies(Pass):
+class InlineBodies(TargetPass):
     """Put the standard's own definition in the place of each node that the target does not take as it is.
 
     1. The target has no such operator.
@@ -24,14 +24,6 @@ class InlineBodies(Pass):
     """
 
     name: ClassVar[str] = "inline-bodies"
-    target: str = "tensorrt-rtx"
-
-    @property
-    def idempotent(self) -> bool:
-        return True
-
-    def check(self, context: Context) -> None:
-        facts_of(self.target)
 
     def apply(self, model: Model, context: Context) -> PassResult:
         inlined = inline_refused(model, self.target)

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from graphopt import Context, Model, Pass, PassResult, facts_of, widen_lacking
+from graphopt import Context, Model, PassResult, TargetPass, widen_lacking
 
 NARROWING_ERROR = 1e-4
 """Relative error that is granted where float32 stands for float64: some hundred roundings of 2 ** -24 in a row."""
 
 
 @dataclass(frozen=True)
-class WidenTypes(Pass):
+class WidenTypes(TargetPass):
     """Compute in a wider type what has an element type that the target does not compute in.
 
     1. int8, uint8, int16 and uint16 in int32, uint32 in int64: exact, since results are wrapped around as in the narrow
@@ -30,11 +30,7 @@ class WidenTypes(Pass):
     """
 
     name: ClassVar[str] = "widen-types"
-    target: str = "tensorrt-rtx"
     allow_narrowing: bool = False
-
-    def check(self, context: Context) -> None:
-        facts_of(self.target)
 
     def apply(self, model: Model, context: Context) -> PassResult:
         found = widen_lacking(model, self.target, allow_narrowing=self.allow_narrowing)

@@ -15,9 +15,11 @@ from graphopt.lang import tree
 from graphopt.lang.quantizer import QUANTIZER, Quantizer
 from graphopt.lang.target import TargetFacts
 from graphopt.lang.words import PHASES
+from graphopt.legalize.lowering import facts_of
 from graphopt.pipeline.calibration import Calibration
 from graphopt.pipeline.selectors import check_selectors, select
 from graphopt.progress import SILENT, Progress
+from graphopt.rewrite.engine import Engine
 from graphopt.rewrite.journal import Firing, Journal, Site
 from graphopt.rewrite.watch import Tally
 
@@ -122,6 +124,32 @@ class Context:
                 raise RecipeError(f"there is no rule {name!r}", help=did_you_mean(name, known))
         return [rule for rule in self.rules if rule.phase == phase and (not names or rule.name in names)]
 
+    def apply_rules(
+        self,
+        model: Model,
+        name: str,
+        groups: Sequence[Sequence[tree.Rule]],
+        known: dict[str, Any],
+        kept: frozenset[str] = frozenset(),
+    ) -> PassResult:
+        """Apply groups of rules, one after the other, each until none of its rules applies any more.
+
+        Args:
+            name: of the pass that asks, for the journal.
+            known: what the rules know of the run, as `environment` gives it.
+            kept: labels of nodes that no rule takes out, as `select` gives them.
+
+        Returns:
+            the result of the pass: its contract is the loosest of the rules that fired.
+        """
+        first = len(self.journal.firings)
+        for rules in groups:
+            Engine(rules, model, known, self.tallies, self.barred, kept).run(self.journal, name, self.trace)
+        fired = self.journal.counts(first)
+        by_place = {r.place: r for r in self.rules}
+        errors = [by_place[place].error or 0.0 for place in fired]
+        return PassResult(bool(fired), loosest([by_place[p].equal for p in fired]), max(errors, default=0.0))
+
 
 @dataclass(frozen=True)
 class Pass:
@@ -152,6 +180,24 @@ class Pass:
             RewriteError: the pass found itself unable to go on with this model.
         """
         raise TypeError(f"{type(self).__name__} has no apply")
+
+
+@dataclass(frozen=True)
+class TargetPass(Pass):
+    """Base of the passes that bring a model to what one target takes.
+
+    Options:
+        target: what is compiled for.
+    """
+
+    target: str = "tensorrt-rtx"
+
+    @property
+    def idempotent(self) -> bool:
+        return True
+
+    def check(self, context: Context) -> None:
+        facts_of(self.target)
 
 
 def _shipped(module: str, name: str) -> Callable[[], type[Pass]]:
