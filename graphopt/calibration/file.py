@@ -95,14 +95,8 @@ def load_statistics(path: Path) -> Statistics:
 def _described(tensor: TensorStatistics) -> dict[str, Any]:
     channels = tensor.channels
     return {
-        "name": tensor.name,
-        "count": tensor.count,
-        "zeros": tensor.zeros,
-        "minimum": tensor.minimum if tensor.count else None,
-        "maximum": tensor.maximum if tensor.count else None,
+        **tensor.figures(),
         "exponent": tensor.histogram.exponent,
-        "not_finite": tensor.not_finite,
-        "not_finite_in": tensor.not_finite_in,
         "channels": None
         if channels is None
         else {

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from graphopt.calibration.channels import Channels
 from graphopt.calibration.histogram import Histogram
@@ -41,6 +42,18 @@ class TensorStatistics:
     def absmax(self) -> float:
         """The largest magnitude; 0.0 where nothing was counted."""
         return max(abs(self.minimum), abs(self.maximum)) if self.count else 0.0
+
+    def figures(self) -> dict[str, Any]:
+        """What is one number, or one name, by its attribute; JSON-able."""
+        return {
+            "name": self.name,
+            "count": self.count,
+            "zeros": self.zeros,
+            "minimum": self.minimum if self.count else None,
+            "maximum": self.maximum if self.count else None,
+            "not_finite": self.not_finite,
+            "not_finite_in": self.not_finite_in,
+        }
 
     def merge(self, other: TensorStatistics) -> None:
         """Add what other samples held."""

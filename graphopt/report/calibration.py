@@ -41,13 +41,7 @@ def statistics_json(statistics: Statistics, left_out: Iterable[Unreadable] = ())
 def _tensor_json(tensor: TensorStatistics) -> dict[str, Any]:
     channels = tensor.channels
     return {
-        "name": tensor.name,
-        "count": tensor.count,
-        "zeros": tensor.zeros,
-        "minimum": tensor.minimum if tensor.count else None,
-        "maximum": tensor.maximum if tensor.count else None,
-        "not_finite": tensor.not_finite,
-        "not_finite_in": tensor.not_finite_in,
+        **tensor.figures(),
         "channels": None if channels is None else {"axis": channels.axis, "size": channels.size},
         "thresholds": dict(thresholds(tensor)),
     }
