@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from graphopt.errors import EXIT_INPUT
+from graphopt.suite import REPRODUCTIONS
 
 if TYPE_CHECKING:
     from graphopt.suite.runner import SuiteResult
@@ -40,7 +41,7 @@ def run(
     ] = True,
     reproductions: Annotated[
         Path, typer.Option(help="Where models, inputs and commands of what failed are written.")
-    ] = Path("build/graphopt-suite"),
+    ] = REPRODUCTIONS,
     junit: Annotated[Path | None, typer.Option(help="Write JUnit's XML to this file.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document, and nothing else.")] = False,
 ) -> None:

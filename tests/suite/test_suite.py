@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -199,6 +201,33 @@ def test_what_changed(folder: Path) -> None:
         "a: max-rel 1e-07 -> 3e-07",
         "a: sqnr 120 -> 100",
     )
+
+
+def test_the_pytest_plugin(folder: Path) -> None:
+    """In processes, as it is meant."""
+    here("parity", "run", "suite.toml", "--update", folder=folder)
+    locked = json.loads((folder / "suite.lock").read_text())
+    locked["cases"][NAMES[1]]["nodes"] = 1
+    (folder / "suite.lock").write_text(json.dumps(locked))
+    ended = plugin(folder, "-k", "first")
+    assert ended.returncode == 1
+    assert "1 failed, 1 passed" in ended.stdout
+    assert f"{NAMES[1]}: nodes 1 -> 2" in ended.stdout
+    kept = folder / "build" / "graphopt-suite" / NAMES[1].replace("/", "_")
+    assert f"to reproduce: {kept}\n" in ended.stdout
+    assert (kept / "model.onnx").is_file()
+
+
+def test_the_pytest_plugin_and_a_suite_that_is_none(tmp_path: Path) -> None:
+    (tmp_path / "suite.toml").write_text("[[entries]]\n")
+    ended = plugin(tmp_path)
+    assert ended.returncode == 2
+    assert f"entry: Field required\n  at: {tmp_path / 'suite.toml'}\n" in ended.stdout
+
+
+def plugin(folder: Path, *more: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--graphopt-suite", "suite.toml", *more]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
 
 
 def test_a_run_that_was_interrupted_goes_on(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
