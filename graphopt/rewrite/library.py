@@ -115,6 +115,7 @@ def common_target(names: Sequence[str]) -> TargetFacts | None:
             first.placement,
             first.quantizes & other.quantizes,
             first.activations,
+            first.refuses | other.refuses,
         )
     return first
 
