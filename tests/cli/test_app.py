@@ -70,6 +70,13 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out.startswith("graphopt ")
 
 
+def test_the_command_is_a_module_as_well() -> None:
+    command = [sys.executable, "-m", "graphopt", "inspect"]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr == "error: Missing argument 'MODEL'.\n  help: see `graphopt inspect --help`\n"
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
