@@ -21,6 +21,7 @@ from graphopt.cli.explain import explain
 from graphopt.cli.export import export
 from graphopt.cli.inspect import inspect
 from graphopt.cli.interrupts import was_interrupted
+from graphopt.cli.new import new_app
 from graphopt.cli.parity import parity_app
 from graphopt.cli.rules import rules_app
 from graphopt.errors import EXIT_GOOD, EXIT_INPUT, EXIT_INTERRUPTED, GraphoptError, OutputError, UsageError
@@ -73,6 +74,7 @@ def application() -> typer.Typer:
         app.command()(verb)
     app.add_typer(rules_app(), name="rules")
     app.add_typer(parity_app(), name="parity")
+    app.add_typer(new_app(), name="new")
     return app
 
 

@@ -54,6 +54,14 @@ class RuleFiles:
                 self._add_file(file, path if path.is_dir() else path.parent)
         return [self._seen[file.resolve()] for file in paths]
 
+    def add_text(self, text: str, name: str) -> t.RuleFile:
+        """Rules that are in no file, and so use none. Errors name them by `name`."""
+        file = self._read(text, name)
+        for use in file.uses:
+            self._refuse(use, "rules that are in no file use none", "write them into a file")
+        self.files.append(file)
+        return file
+
     def find_errors(self, targets: Callable[[], Sequence[TargetFacts]] = tuple) -> list[Diagnostic]:
         """Everything that is wrong with the files, in themselves and together; `targets` gives those that
         legalizing rules can be for, and is asked only where there are such rules."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from graphopt.graph.load import from_proto
 from graphopt.graph.model import Model
-from tests.rules.case import model_of
+from graphopt.testing.cases import model_of
 
 NESTED = """(float[2] x, bool c) => (float[2] z) {
     a = Neg (x)

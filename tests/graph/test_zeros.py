@@ -6,7 +6,7 @@ import pytest
 
 from graphopt.graph.load import from_proto
 from graphopt.graph.zeros import is_zeros
-from tests.rules.case import model_of
+from graphopt.testing.cases import model_of
 
 ZEROS = [
     "y = ConstantOfShape (n)",

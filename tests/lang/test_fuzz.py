@@ -24,8 +24,8 @@ from graphopt.lang.parse import parse
 from graphopt.rewrite.engine import Engine
 from graphopt.rewrite.journal import Journal
 from graphopt.rewrite.library import shipped_files
+from graphopt.testing.cases import model_of
 from tests.lang.test_format import only_the_look_changes
-from tests.rules.case import model_of
 
 QUICK, THOROUGH = 150, 20000
 HANGS = 60

@@ -18,12 +18,12 @@ from graphopt.lang.parse import parse
 from graphopt.lang.values import equal
 from graphopt.lang.words import ORDERS, PHASES
 from graphopt.parity.contract import KINDS
+from graphopt.testing.cases import Case, Variant, parse_cases, variants_of
+from graphopt.testing.rewriting import rewrite
+from graphopt.testing.structure import structure
+from graphopt.testing.weights import samples
 from tests.lang.documents import ROOT, Block, blocks_of, table_of
-from tests.rules.case import Case, Variant, parse_cases, variants_of
 from tests.rules.oracle import assert_same_results
-from tests.rules.rewriting import rewrite
-from tests.rules.structure import structure
-from tests.rules.weights import samples
 
 PATH = "docs/language.md"
 BLOCKS = blocks_of(PATH)

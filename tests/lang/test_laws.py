@@ -9,11 +9,11 @@ from graphopt.errors import RewriteError
 from graphopt.lang import tree
 from graphopt.lang.check import check
 from graphopt.lang.parse import parse
+from graphopt.testing.cases import model_of
+from graphopt.testing.rewriting import rewrite
+from graphopt.testing.weights import samples
 from tests.lang.documents import ROOT, Block, blocks_of
-from tests.rules.case import model_of
 from tests.rules.oracle import assert_same_results
-from tests.rules.rewriting import rewrite
-from tests.rules.weights import samples
 
 PATH = "rules/README.md"
 BLOCKS = blocks_of(PATH)

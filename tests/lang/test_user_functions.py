@@ -17,8 +17,8 @@ from graphopt.lang.evaluate import compile_expression
 from graphopt.lang.parse import parse
 from graphopt.lang.registry import FUNCTIONS
 from graphopt.lang.values import UNKNOWN, Constant, Decline, Symbol
-from tests.rules.case import model_of
-from tests.rules.rewriting import rewrite
+from graphopt.testing.cases import model_of
+from graphopt.testing.rewriting import rewrite
 
 
 @pytest.fixture(autouse=True)

@@ -10,9 +10,9 @@ from graphopt.graph.load import from_proto
 from graphopt.graph.save import to_proto
 from graphopt.graph.validate import interface_of_model, validate
 from graphopt.legalize.lowering import inline_refused
+from graphopt.testing.weights import samples
 from tests.legalize.widening import operators, parsed
 from tests.rules.oracle import assert_same_results
-from tests.rules.weights import samples
 
 
 def inlined(graph: str, opset: int = 21) -> tuple[int, list[str], onnx.ModelProto]:

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 # From the lowest to the highest; a folder may import those of the lines above its own, and itself.
 LAYERS = (
     ("caches", "errors", "processes", "progress"),
-    ("graph",),
+    ("graph", "skeletons"),
     ("data", "lang", "targets"),
     ("backends", "parity", "rewrite"),
     ("calibration", "exporting", "legalize"),
@@ -23,6 +23,7 @@ LAYERS = (
     ("report",),
     ("suite",),
     ("api",),
+    ("testing",),
     ("cli",),
 )
 LEVELS = {name: level for level, names in enumerate(LAYERS) for name in names}

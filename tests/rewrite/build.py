@@ -5,11 +5,11 @@ from __future__ import annotations
 from graphopt.lang import tree
 from graphopt.lang.check import check
 from graphopt.lang.parse import parse
-from tests.rules.case import model_of
+from graphopt.testing.cases import model_of
+from graphopt.testing.rewriting import Rewritten, rewrite
+from graphopt.testing.structure import structure
+from graphopt.testing.weights import samples
 from tests.rules.oracle import assert_same_results
-from tests.rules.rewriting import Rewritten, rewrite
-from tests.rules.structure import structure
-from tests.rules.weights import samples
 
 
 def rule_text(

@@ -11,8 +11,8 @@ import onnx
 from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
-from tests.rules.case import IR_VERSION
-from tests.rules.weights import weight
+from graphopt.testing.cases import IR_VERSION
+from graphopt.testing.weights import weight
 
 FLOAT, HALF, DOUBLE, INT = TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE, TensorProto.INT32
 OPSETS = (7, 9, 11, 13, 17, 22)

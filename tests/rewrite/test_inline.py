@@ -11,9 +11,9 @@ from graphopt.graph.load import from_proto
 from graphopt.graph.save import to_proto
 from graphopt.graph.validate import interface_of_model, validate
 from graphopt.rewrite.inline import inline_decided
-from tests.rules.case import model_of
+from graphopt.testing.cases import model_of
+from graphopt.testing.weights import samples
 from tests.rules.oracle import assert_same_results
-from tests.rules.weights import samples
 
 
 def inline(graph: str | onnx.ModelProto, same_as: onnx.ModelProto | None = None) -> tuple[int, onnx.ModelProto]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from onnx import numpy_helper
 
+from graphopt.testing.cases import model_of
+from graphopt.testing.rewriting import rewrite
 from tests.rewrite.build import apply, expected, rewritten, rule_text, rules_of, shown
-from tests.rules.case import model_of
-from tests.rules.rewriting import rewrite
 
 
 def fires(rule: str, graph: str, opset: int = 17) -> bool:

@@ -10,8 +10,8 @@ from graphopt.graph.load import from_proto
 from graphopt.rewrite.engine import Engine
 from graphopt.rewrite.journal import Firing, Journal
 from graphopt.rewrite.mark import AND_MORE, FROM, NAMES_AT_MOST, RULES
+from graphopt.testing.cases import model_of
 from tests.rewrite.build import apply, rules_of
-from tests.rules.case import model_of
 
 RULES_TEXT = """
 rule double_neg:
@@ -105,7 +105,7 @@ def test_metadata_of_the_original_stays_beside_it():
     model = model_of(GRAPH)
     model.graph.node[2].metadata_props.add(key="owner", value="someone")
     model.graph.node[2].doc_string = "the outer one"
-    from tests.rules.rewriting import rewrite
+    from graphopt.testing.rewriting import rewrite
 
     (node,) = rewrite(model, rules_of(RULES_TEXT)).model.graph.node
     assert metadata(node)["owner"] == ["someone"]

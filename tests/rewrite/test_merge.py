@@ -13,9 +13,9 @@ from graphopt.graph.load import from_proto
 from graphopt.graph.save import to_proto
 from graphopt.graph.validate import interface_of_model, validate
 from graphopt.rewrite.merge import merge_equal
-from tests.rules.case import model_of
+from graphopt.testing.cases import model_of
+from graphopt.testing.weights import samples
 from tests.rules.oracle import assert_same_results
-from tests.rules.weights import samples
 
 
 def merge(proto: onnx.ModelProto, *, runs: bool = True) -> tuple[int, int, onnx.ModelProto]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from graphopt.errors import RewriteError
+from graphopt.testing.rewriting import rewrite
 from tests.rewrite.build import rewritten, rule_text, rules_of, shown
-from tests.rules.rewriting import rewrite
 
 RELU = "(float[2] x) => (float[2] z) { z = Relu (x) }"
 

@@ -12,12 +12,12 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
+from graphopt.testing.rewriting import rewrite
+from graphopt.testing.structure import structure_of_values
+from graphopt.testing.weights import samples
 from tests.rewrite.graphs import models, reordered
 from tests.rules.oracle import assert_near, largest_magnitude, loses_a_capture, runner, terms_of
-from tests.rules.rewriting import rewrite
 from tests.rules.shipped import RULES
-from tests.rules.structure import structure_of_values
-from tests.rules.weights import samples
 
 Property = Callable[..., None]
 

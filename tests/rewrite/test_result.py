@@ -7,10 +7,10 @@ import onnx
 import pytest
 from onnx import helper, numpy_helper
 
+from graphopt.testing.cases import model_of
+from graphopt.testing.rewriting import rewrite
+from graphopt.testing.weights import DTYPES
 from tests.rewrite.build import apply, expected, rewritten, rule_text, rules_of, shown
-from tests.rules.case import model_of
-from tests.rules.rewriting import rewrite
-from tests.rules.weights import DTYPES
 
 
 def lowering(pattern: str, result: str) -> str:

@@ -11,7 +11,7 @@ from graphopt.graph.load import from_proto
 from graphopt.graph.model import Model
 from graphopt.graph.tensor import Tensor
 from graphopt.rewrite.settle import known_elements, settle_shapes
-from tests.rules.case import model_of
+from graphopt.testing.cases import model_of
 
 
 def forgetful(nodes: str, opset: int = 17, inputs: str = "float[N,M,6] x", forget: tuple[str, ...] = ("v",)) -> Model:

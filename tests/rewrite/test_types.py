@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from graphopt.testing.cases import model_of
+from graphopt.testing.rewriting import rewrite
 from tests.rewrite.build import rewritten, rule_text, rules_of
-from tests.rules.case import model_of
-from tests.rules.rewriting import rewrite
 
 
 def fires(head: str, pattern: str, graph: str, where: str = "") -> bool:

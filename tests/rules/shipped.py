@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from graphopt.rewrite.library import load_rules
-from tests.rules.case import read_cases, variants_of
+from graphopt.testing.cases import read_cases, variants_of
 
 FOLDER = Path(__file__).parent
 RULES = {rule.name: rule for rule in load_rules()}

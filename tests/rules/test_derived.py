@@ -15,7 +15,9 @@ from graphopt.lang import tree
 from graphopt.rewrite.engine import Engine
 from graphopt.rewrite.journal import Journal
 from graphopt.rewrite.rule import CompiledRule, applies_to, expand_operators
-from tests.rules.case import Variant, variants_of
+from graphopt.testing.cases import Variant, variants_of
+from graphopt.testing.rewriting import known_to, rewrite
+from graphopt.testing.weights import samples
 from tests.rules.derived import (
     dynamic_dims,
     has_bodies,
@@ -27,9 +29,7 @@ from tests.rules.derived import (
     without_defaults,
 )
 from tests.rules.oracle import assert_same_results, loses_a_capture, runs
-from tests.rules.rewriting import known_to, rewrite
 from tests.rules.shipped import CASES, ONE_EACH, RULES
-from tests.rules.weights import samples
 
 FIRING = [v for v in ONE_EACH if v.case.fires and v.case.not_run is None]
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from tests.rules.case import Variant
+from graphopt.testing.cases import Variant
+from graphopt.testing.rewriting import rewrite
+from graphopt.testing.structure import structure
+from graphopt.testing.weights import samples
 from tests.rules.oracle import assert_same_results
-from tests.rules.rewriting import rewrite
 from tests.rules.shipped import CASES, FILES, ONE_EACH, RULES, VARIANTS
-from tests.rules.structure import structure
-from tests.rules.weights import samples
 
 
 def test_every_rule_has_a_file_and_every_file_a_rule():

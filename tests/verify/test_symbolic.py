@@ -12,10 +12,10 @@ from onnx import parser
 from graphopt.lang import tree as t
 from graphopt.lang.parse import parse
 from graphopt.rewrite.library import load_rules
+from graphopt.testing.cases import model_of
 from graphopt.verify.symbolic import Proof, prove, prove_rule
 from graphopt.verify.symbolic_reals import Algebra, Real, TooLarge, Undecided
 from graphopt.verify.symbolic_zero import is_zero
-from tests.rules.case import model_of
 
 # --- numbers ---
 

@@ -1,6 +1,6 @@
 """Text cases: what a rule does to a graph, in ONNX's own text syntax.
 
-A file holds the cases of the rule that it is named after:
+A file holds the cases of the rule that it is named after, which ships or is in a rule file that is said:
 
     fires: a bias of its own
     opsets: 9, 13
@@ -37,7 +37,8 @@ from pathlib import Path
 import onnx
 from onnx import parser
 
-from tests.rules.weights import weight, with_dtype
+from graphopt.errors import UsageError
+from graphopt.testing.weights import weight, with_dtype
 
 IR_VERSION = 8
 TITLE = re.compile(r"^(fires|stays): (.+)$")
@@ -105,7 +106,11 @@ def variants_of(case: Case) -> list[Variant]:
 
 
 def read_cases(path: Path) -> list[Case]:
-    """The cases of one file."""
+    """The cases of one file, for the rule of its name.
+
+    Raises:
+        UsageError: a case is not written as it has to be.
+    """
     return parse_cases(path.read_text(encoding="utf-8"), path.stem)
 
 
@@ -114,27 +119,30 @@ def parse_cases(text: str, rule: str) -> list[Case]:
     cases: list[Case] = []
     lines = [line for line in text.splitlines() if not line.startswith("#")]
     starts = [i for i, line in enumerate(lines) if TITLE.match(line)]
-    assert starts, f"the cases of {rule} begin with 'fires: ...' or 'stays: ...'"
-    assert not any(line.strip() for line in lines[: starts[0]]), f"the cases of {rule} begin with something else"
+    if not starts or any(line.strip() for line in lines[: starts[0]]):
+        raise UsageError(f"the cases of {rule} do not begin with 'fires: TITLE' or 'stays: TITLE'")
     for start, end in zip(starts, [*starts[1:], len(lines)], strict=True):
         cases.append(_case(lines[start:end], rule))
     titles = [case.title for case in cases]
-    assert len(set(titles)) == len(titles), f"two cases of {rule} have one title"
+    if len(set(titles)) < len(titles):
+        raise UsageError(f"two cases of {rule} have one title")
     return cases
 
 
 def _case(lines: list[str], rule: str) -> Case:
-    found = TITLE.match(lines[0])
-    assert found is not None
-    kind, title = found.groups()
-    first = next(i for i, line in enumerate(lines) if line.startswith("("))
+    kind, _, title = lines[0].partition(": ")
+    first = next((i for i, line in enumerate(lines) if line.startswith("(")), None)
+    if first is None:
+        raise UsageError(f"{rule}: {title}: there is no graph", help="one begins with its inputs: (float[4] x) => ...")
     headers: dict[str, str] = {}
     for line in lines[1:first]:
         key, _, value = line.partition(":")
-        assert key in HEADERS, f"{rule}: {title}: there is no header {key!r}"
+        if key not in HEADERS:
+            raise UsageError(f"{rule}: {title}: there is no header {key!r}", help=f"headers: {', '.join(HEADERS)}")
         headers[key] = value.strip()
     before, _, after = "\n".join(lines[first:]).partition("\nbecomes\n")
-    assert bool(after) == (kind == "fires"), f"{rule}: {title}: what fires becomes something, and what stays does not"
+    if bool(after) != (kind == "fires"):
+        raise UsageError(f"{rule}: {title}: what fires has a graph behind 'becomes', and what stays has none")
     if after and not after.startswith("("):
         after = f"{_signature(before)}\n{after}"
     return Case(rule, title, kind == "fires", before, after, headers)

@@ -4,24 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import onnx
 from onnx import checker
 
 from graphopt.graph.dtypes import DType
-from graphopt.graph.interface import interface_of
+from graphopt.graph.interface import Interface, interface_of
 from graphopt.graph.load import from_proto
+from graphopt.graph.model import Model
 from graphopt.graph.save import to_proto
 from graphopt.graph.validate import interface_of_model, validate
 from graphopt.lang import tree
 from graphopt.lang.check_targets import values_named
 from graphopt.lang.quantizer import QUANTIZER, Quantizer
+from graphopt.pipeline.passes import Context, Pass, PassResult
 from graphopt.rewrite.engine import Engine
 from graphopt.rewrite.journal import Firing, Journal
 from graphopt.rewrite.library import known_targets
+from graphopt.testing.weights import samples
 from graphopt.verify.environment import activations_of, environment
-from tests.rules.weights import samples
 
 LEGALIZED = "tensorrt-rtx"
 """The target for which the cases of legalizing rules are written."""
@@ -57,23 +59,42 @@ def known_to(rules: Sequence[tree.Rule], proto: onnx.ModelProto) -> dict[str, An
 
 def _asks_for(condition: tree.Expression, dtype: DType) -> bool:
     """Whether a condition is `weights_alone(dtype)`."""
-    asks = isinstance(condition, tree.Call) and condition.function == "weights_alone"
-    return asks and isinstance(condition.arguments[0], tree.Name) and condition.arguments[0].name == dtype.name
+    if not isinstance(condition, tree.Call) or condition.function != "weights_alone":
+        return False
+    asked = condition.arguments[0]
+    return isinstance(asked, tree.Name) and asked.name == dtype.name
+
+
+def apply_pass(proto: onnx.ModelProto, step: Pass, context: Context) -> tuple[onnx.ModelProto, PassResult]:
+    """Apply a pass; the proto itself stays as it is."""
+    model, interface = _opened(proto)
+    result = step.apply(model, context)
+    return _closed(model, interface, proto), result
 
 
 def rewrite(proto: onnx.ModelProto, rules: Sequence[tree.Rule]) -> Rewritten:
     """Apply rules until none applies; the proto itself stays as it is."""
-    copy = onnx.ModelProto()
-    copy.CopyFrom(proto)
-    model = from_proto(copy)
-    interface = interface_of_model(model)
+    model, interface = _opened(proto)
     journal = Journal()
     count = Engine(rules, model, known_to(rules, proto)).run(
         journal, "test", after=lambda _: validate(model, interface)
     )
+    assert count == len(journal.firings)
+    return Rewritten(_closed(model, interface, proto), tuple(journal.firings))
+
+
+def _opened(proto: onnx.ModelProto) -> tuple[Model, Interface]:
+    copy = onnx.ModelProto()
+    copy.CopyFrom(proto)
+    model = from_proto(copy)
+    return model, interface_of_model(model)
+
+
+def _closed(model: Model, interface: Interface, proto: onnx.ModelProto) -> onnx.ModelProto:
+    """What has become of a model, which must be valid and have the inputs and outputs that it had."""
     validate(model, interface)
     result = to_proto(model)
-    assert count == len(journal.firings)
     assert interface_of(result) == interface_of(proto)
-    checker.check_model(result, full_check=True)
-    return Rewritten(result, tuple(journal.firings))
+    check: Any = cast("Any", checker).check_model  # one of its types is left open
+    check(result, full_check=True)
+    return result
