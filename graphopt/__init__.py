@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from graphopt.api import compile
-    from graphopt.errors import RecipeError
+    from graphopt.errors import GraphoptError, RecipeError
     from graphopt.exporting.job import export
     from graphopt.graph.dead import sweep_graph
     from graphopt.graph.graph import Graph, Node, Value
@@ -40,6 +40,7 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 _HOMES = {
     "Context": "graphopt.pipeline.passes",
     "Graph": "graphopt.graph.graph",
+    "GraphoptError": "graphopt.errors",
     "Model": "graphopt.graph.model",
     "Node": "graphopt.graph.graph",
     "Pass": "graphopt.pipeline.passes",
@@ -71,6 +72,7 @@ _HOMES = {
 __all__ = [
     "Context",
     "Graph",
+    "GraphoptError",
     "Model",
     "Node",
     "Pass",
