@@ -102,6 +102,7 @@ class Variant:
 
 
 def variants_of(case: Case) -> list[Variant]:
+    """A case at each of its opsets and dtypes."""
     return [Variant(case, opset, dtype) for opset in case.opsets for dtype in case.dtypes]
 
 
