@@ -76,6 +76,9 @@ def compile(
         Literal["auto", "keep", "freeze"],
         typer.Option(help="Initializers that are also inputs: defaults that callers override (keep), or constants."),
     ] = "auto",
+    keep_metadata: Annotated[
+        bool, typer.Option("--keep-metadata", help="Keep what exporters note at nodes for debugging, as stack traces.")
+    ] = False,
     compute_capability: Annotated[
         list[str] | None, typer.Option(help="GPU generation that engines must run on, as sm89. May be repeated.")
     ] = None,
@@ -117,6 +120,7 @@ def compile(
             fold_budget=parse_size(fold_budget, "--fold-budget"),
             tensor_limit=parse_size(tensor_limit, "--tensor-limit"),
             overridable=initializer_inputs,
+            keep_metadata=keep_metadata,
             build=BuildOptions(tuple(compute_capability or ()), build_memory, build_timeout),
             latency=latency,
             calibrate=calibrate,

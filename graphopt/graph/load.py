@@ -10,13 +10,14 @@ import onnx
 from google.protobuf.message import DecodeError
 
 from graphopt.errors import ModelError, RewriteError
-from graphopt.graph import check_file, external, types
+from graphopt.graph import check_file, external, provenance, types
 from graphopt.graph.attributes import Attribute, Kind
 from graphopt.graph.check_text import check_text, foreign_text, not_utf8
 from graphopt.graph.constant_node import constant_of
 from graphopt.graph.graph import Graph, Node, Value
 from graphopt.graph.interface import without_false_names
 from graphopt.graph.model import Model
+from graphopt.graph.notes import drop_notes
 from graphopt.graph.order import dependencies
 from graphopt.graph.save import to_proto
 from graphopt.graph.schemas import standard_domain
@@ -30,8 +31,11 @@ IR_WITHOUT_FORCED_INPUTS = 4
 NOT_IN_ORDER = "the nodes of the file were not in execution order; they are now"
 
 
-def load(path: str | Path, *, overridable: Overridable = "auto") -> Model:
+def load(path: str | Path, *, overridable: Overridable = "auto", notes: bool = True) -> Model:
     """Read a model file.
+
+    Args:
+        notes: keep what exporters leave for debugging; without, the model is one that `save` writes without as well.
 
     Raises:
         ModelError: the file cannot be read, is no ONNX model, or contradicts itself or the standard.
@@ -39,7 +43,11 @@ def load(path: str | Path, *, overridable: Overridable = "auto") -> Model:
     path = Path(path)
     raw = _read(path)
     proto = _parse(raw, path)
-    return _build(proto, raw, path, overridable)
+    if not notes:
+        drop_notes(proto)
+    model = _build(proto, raw, path, overridable)
+    model.has_notes = notes
+    return model
 
 
 def from_proto(proto: onnx.ModelProto, *, overridable: Overridable = "auto") -> Model:
@@ -103,6 +111,7 @@ def _built(proto: onnx.ModelProto, raw: bytes, path: Path | None, overridable: O
     trusted = len(raw) <= types.WHOLE_FILE_LIMIT and check_file.is_valid_as_a_whole(raw)
     builder = _Builder(model, external.Folder(path.parent if path else None), trusted)
     builder.fill(model.graph, proto.graph)
+    provenance.unpack(model)
     _settle_overridable(model, overridable)
     if NOT_IN_ORDER in model.notes or builder.respelled:  # inference takes nodes as they come
         proto = to_proto(model)

@@ -21,6 +21,7 @@ class Model:
         names: the authority for fresh names.
         source: the file that it was read from, if any.
         external: whether its weights lay in files beside it.
+        has_notes: whether nodes of its file say in plain text where they come from; else provenance is in one table.
         notes: what loading wants the user to know.
     """
 
@@ -28,6 +29,7 @@ class Model:
         self.header = header
         self.source = source
         self.external = False
+        self.has_notes = True
         self.notes: list[str] = []
         self.names = Names()
         self.opsets = {("" if o.domain == "ai.onnx" else o.domain): int(o.version) for o in header.opset_import}

@@ -7,6 +7,7 @@ from typing import BinaryIO
 
 import onnx
 
+from graphopt.graph import provenance
 from graphopt.graph.attributes import Attribute, Kind
 from graphopt.graph.dtypes import DType
 from graphopt.graph.files import whole_file
@@ -32,12 +33,18 @@ def save(model: Model, path: Path) -> None:
     """
     if not needs_external(model):
         with whole_file(path) as file:
-            file.write(to_bytes(model))
+            file.write(_packed(to_proto(model), model).SerializeToString(deterministic=True))
         return
     data_path = path.with_name(path.name + ".data")
     with whole_file(path) as file, whole_file(data_path) as data:
-        proto = to_proto(model, _DataWriter(data, data_path.name))
+        proto = _packed(to_proto(model, _DataWriter(data, data_path.name)), model)
         file.write(proto.SerializeToString(deterministic=True))
+
+
+def _packed(proto: onnx.ModelProto, model: Model) -> onnx.ModelProto:
+    if not model.has_notes:
+        provenance.pack(proto)
+    return proto
 
 
 def needs_external(model: Model) -> bool:
@@ -114,8 +121,6 @@ def _graph(proto: onnx.GraphProto, graph: Graph, writer: _DataWriter | None) -> 
     for value in graph.initializers:
         assert value.initializer is not None
         proto.initializer.append(_weight(value.initializer, value.name, writer))
-        if value.declared is not None and not value.is_input and not value.is_output:
-            proto.value_info.add().CopyFrom(value.declared)
     proto.sparse_initializer.extend(graph.sparse_initializers)
     proto.quantization_annotation.extend(graph.quantization_annotations)
     for node in graph.nodes:

@@ -11,7 +11,7 @@ import onnx
 from graphopt.data.sample import Sample
 from graphopt.graph.bodies import bodies_of
 from graphopt.graph.names import unnamed
-from graphopt.graph.provenance import FROM, RULES
+from graphopt.graph.provenance import names_of, rules_of, said_by, table
 from graphopt.parity.comparison import Comparison, OutputFigures
 from graphopt.parity.contract import Contract
 from graphopt.parity.part import with_outputs
@@ -113,11 +113,12 @@ def matched_values(reference: onnx.ModelProto, candidate: onnx.ModelProto) -> It
     known = {name for node in reference.graph.node for name in node.output if name}
     taken = known & {name for node in candidate.graph.node for name in node.output}
     hidden = _names_within(candidate)
+    table_of_candidate = table(candidate)
     for node in candidate.graph.node:
         if node.op_type == "Constant" and not node.domain:
             continue
-        said = {p.key: p.value for p in node.metadata_props}
-        rules = tuple(filter(None, said.get(RULES, "").split("\n")))
+        said = said_by(node, table_of_candidate)
+        rules = tuple(rules_of(said))
         for index, name in enumerate(node.output):
             if not name:
                 continue
@@ -139,7 +140,7 @@ def _by_provenance(
     said: Mapping[str, str], origins: Mapping[str, onnx.NodeProto], index: int, node: onnx.NodeProto
 ) -> str | None:
     """The output of the one node of the reference that this one stands for."""
-    names = said.get(FROM, "").split("\n")
+    names = names_of(said)
     origin = origins.get(names[0]) if len(names) == 1 else None
     if origin is None or len(origin.output) != len(node.output) or origin.op_type != node.op_type:
         return None

@@ -72,6 +72,8 @@ class Options:
         tensor_limit: bytes of the largest intermediate tensor that a model may ask for.
         allow_narrowing: for targets that lack an element type, also take one that does not hold all of its values.
         overridable: what initializers that are also inputs are.
+        keep_metadata: leave in the model what its exporter noted at nodes and values for debugging (stack traces,
+            scopes), and let each node that a rule made say so in plain text.
         build: how engines are built.
         latency: whether to time the model in ONNX Runtime.
         progress: where long work shows itself.
@@ -100,6 +102,7 @@ class Options:
     tensor_limit: int = 4096 * MEBIBYTE
     allow_narrowing: bool = False
     overridable: Overridable = "auto"
+    keep_metadata: bool = False
     build: BuildOptions = field(default_factory=BuildOptions)
     latency: bool = False
     progress: Progress = SILENT
@@ -128,8 +131,9 @@ def _compile(source: Path, output: Path, options: Options) -> CompileResult:
     if not options.allow_unproved:
         refuse_unproved(rules)
     backends = _ready(options.targets)
+    afresh = partial(load, source, overridable=options.overridable, notes=options.keep_metadata)
     with options.progress.task("loading"):
-        model = load(source, overridable=options.overridable)
+        model = afresh()
     _refuse_oversized(model, source, options.tensor_limit)
     refuse_to_replace(output, model.files())
     values = complete(read_interface(source, str(source)), options.shapes).values
@@ -150,7 +154,6 @@ def _compile(source: Path, output: Path, options: Options) -> CompileResult:
             calibration=run.calibration(),
         )
         path = folder.folder / "model.onnx"
-        afresh = partial(load, source, overridable=options.overridable)
         recipe = legalized(options.recipe, options.targets, allow_narrowing=options.allow_narrowing)
         rewriting = Rewriting(afresh, context, recipe, gate, options.check, options.on_parity_failure, path)
         model = rewriting.run(model)

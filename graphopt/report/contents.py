@@ -11,6 +11,7 @@ from rich.console import Console
 from graphopt.graph.accounting import Account
 from graphopt.graph.interface import TensorSpec
 from graphopt.graph.model import Model
+from graphopt.graph.provenance import names_of, rules_of
 from graphopt.graph.validate import interface_of_model
 from graphopt.report import quantities
 from graphopt.report.tables import table
@@ -30,6 +31,7 @@ def contents_json(path: Path, model: Model, account: Account) -> dict[str, Any]:
         "outputs": [_spec_json(s) for s in interface.outputs],
         "account": account.to_json(),
         "metadata": _metadata(model),
+        "provenance": [{"node": n, "from": made_of, "rules": rules} for n, made_of, rules in _provenance(model)],
         "subgraphs": [{"node": node, "attribute": name, "nodes": nodes} for node, name, nodes in _subgraphs(model)],
         "notes": list(model.notes),
     }
@@ -50,6 +52,8 @@ def show_contents(path: Path, model: Model, account: Account, console: Console) 
     table(console, "Subgraphs", ("node", "attribute", "nodes"), subgraphs, numbers=(2,))
     table(console, "Functions", ("name",), ((name,) for name in account.functions))
     table(console, "Metadata", ("key", "value"), _metadata(model).items())
+    provenance = ((node, ", ".join(rules), ", ".join(made_of)) for node, made_of, rules in _provenance(model))
+    table(console, "Nodes made by rules", ("node", "rules", "of"), provenance)
     table(console, "Nodes whose MACs cannot be told", ("",), ((name,) for name in account.macs_unknown))
     table(console, "Notes", ("",), ((note,) for note in model.notes), limit=None)
 
@@ -102,6 +106,14 @@ def _operators(account: Account) -> Iterator[Row]:
 
 def _metadata(model: Model) -> dict[str, str]:
     return {p.key: p.value for p in model.header.metadata_props}
+
+
+def _provenance(model: Model) -> Iterator[tuple[str, list[str], list[str]]]:
+    """Each node that was made of others: its label, theirs, and the rules that made it."""
+    for node in model.all_nodes():
+        made_of, rules = names_of(node.metadata), rules_of(node.metadata)
+        if made_of or rules:
+            yield node.label, made_of, rules
 
 
 def _subgraphs(model: Model) -> Iterator[tuple[str, str, int]]:

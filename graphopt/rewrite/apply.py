@@ -186,7 +186,7 @@ class _Draft:
         added = [*self.nodes.values(), *identities.values()]
         order = max(n.order for n in removed) if removed else self.root.order
         for node, index, tensor, hint in self.constants:
-            base = hint[1:] if hint.startswith(WHOLE) else f"{_name_of(node)}.{hint}"
+            base = hint[1:] if hint.startswith(WHOLE) else hint
             node.inputs[index] = self.graph.add_initializer(tensor, base)
         for node in self.nodes.values():
             mark(node, [*removed, *self.state.shared], self.rule.place)
@@ -351,11 +351,6 @@ def _hides(name: str, inner: Graph | None, outer: Graph) -> bool:
             return True
         inner = inner.parent.graph if inner.parent is not None else None
     return False
-
-
-def _name_of(node: Node) -> str:
-    """What constants of a node are called after."""
-    return node.outputs[0].name if node.outputs and node.outputs[0] else node.name
 
 
 def _values_read(nodes: Iterable[Node]) -> list[Value]:

@@ -150,7 +150,7 @@ def _node_call(expression: t.NodeCall, lists: frozenset[str], outputs: int) -> E
 CONSTANT = "constant"
 
 WHOLE = "@"
-"""A hint that begins with this is a name by itself; others are what stands behind the name of the node."""
+"""A hint that begins with this is a name by itself; others are what constants are called after, and numbered."""
 
 
 def _hint(argument: t.Expression) -> str | Callable[[Bindings], str]:

@@ -142,7 +142,7 @@ def _choose(constant: dict[Node, int], budget: int) -> tuple[list[Node], dict[No
 
     Where a node does not fit, the nodes that feed it are considered instead.
     """
-    frontier = {n for n in constant if _is_read_outside(n, constant)}
+    frontier = {n for n in constant if _is_read_outside(n, constant) and not _is_second_copy(n, constant)}
     chosen: list[Node] = []
     too_large: dict[Node, int] = {}
     position = {n: i for i, n in enumerate(constant)}
@@ -173,6 +173,15 @@ def _parts(node: Node) -> int:
     if all((_value_bytes(v) or 0) < PARTED for v in outputs):
         return 1
     return max((len(v.uses) for v in outputs), default=1) or 1
+
+
+def _is_second_copy(node: Node, constant: dict[Node, int]) -> bool:
+    """Whether the node only orders a weight anew that stays as it is for others, such as the embedding of words that
+    the last layer of a language model reads transposed: folding would write that weight out twice."""
+    weight = node.input(0) if node.op_type == "Transpose" else None
+    if weight is None or weight.initializer is None or weight.initializer.nbytes < PARTED:
+        return False
+    return weight.is_output or any(user not in constant for user in weight.uses)
 
 
 def _is_read_outside(node: Node, constant: dict[Node, int]) -> bool:

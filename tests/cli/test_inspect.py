@@ -34,6 +34,8 @@ twice (v) => (z) { z = Add(v, v) }"""
 def model(tmp_path: Path) -> Path:
     proto = onnx.parser.parse_model(MODEL)
     proto.metadata_props.add(key="author", value="somebody")
+    proto.graph.node[1].metadata_props.add(key="graphopt.from", value="first\nsecond")
+    proto.graph.node[1].metadata_props.add(key="graphopt.rules", value="a@a.rules:1")
     path = tmp_path / "model.onnx"
     path.write_bytes(proto.SerializeToString())
     return path
@@ -84,6 +86,7 @@ def test_the_document(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
             "file_bytes": model.stat().st_size,
         },
         "metadata": {"author": "somebody"},
+        "provenance": [{"node": "MatMul(m)", "from": ["first", "second"], "rules": ["a@a.rules:1"]}],
         "subgraphs": [
             {"node": "If(y)", "attribute": "then_branch", "nodes": 1},
             {"node": "If(y)", "attribute": "else_branch", "nodes": 1},
@@ -131,6 +134,9 @@ def test_the_tables(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
         "Metadata",
         "key value",
         "author somebody",
+        "Nodes made by rules",
+        "node rules of",
+        "MatMul(m) a@a.rules:1 first, second",
     ]
 
 

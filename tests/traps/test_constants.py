@@ -288,3 +288,24 @@ def test_what_hangs_on_a_constant_that_was_found_is_known_as_well(tmp_path: Path
     )
     assert operators(after) == ["Reshape", "Relu"]
     assert [n.op_type for n in after.graph.node if n.output[0] == "s"] == ["Constant"]
+
+
+@pytest.mark.parametrize(
+    ("reader", "nodes"),
+    [
+        ("y = Gather(w, i)", ["Gather", "MatMul", "Transpose"]),
+        ("u = Transpose(w) y = Gather(u, i)", ["Gather", "MatMul"]),
+    ],
+    ids=["reads it as it is", "reads it transposed as well"],
+)
+def test_a_weight_is_not_written_a_second_time_transposed(tmp_path: Path, reader: str, nodes: list[str]) -> None:
+    """An embedding of words that the last layer reads transposed: the copy would be as large as the embedding."""
+    words = ",".join("1" * 1030)
+    model = parsed(f"""{HEAD}
+        main (int64[n] i, float[n,10] x) => (float[n,k] y, float[n,103] z) <float[103,10] w = {{{words}}}> {{
+            {reader}
+            t = Transpose(w)
+            z = MatMul(x, t)
+        }}""")
+    after = compiled(model, tmp_path)
+    assert sorted(operators(after)) == nodes
