@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from graphopt.pipeline.passes import Context, Pass, PassResult, TargetPass, register
     from graphopt.pipeline.recipe import Recipe
     from graphopt.quantization.improve import refine_quantized
-    from graphopt.rewrite.fold import fold_graph
+    from graphopt.rewrite.fold import fold_graph, hold_as_weights
     from graphopt.rewrite.functions import inline_functions
     from graphopt.rewrite.inline import inline_decided
     from graphopt.rewrite.merge import merge_equal
@@ -55,6 +55,7 @@ _HOMES = {
     "export": "graphopt.exporting.job",
     "facts_of": "graphopt.legalize.lowering",
     "fold_graph": "graphopt.rewrite.fold",
+    "hold_as_weights": "graphopt.rewrite.fold",
     "inline_decided": "graphopt.rewrite.inline",
     "inline_functions": "graphopt.rewrite.functions",
     "inline_refused": "graphopt.legalize.lowering",
@@ -87,6 +88,7 @@ __all__ = [
     "export",
     "facts_of",
     "fold_graph",
+    "hold_as_weights",
     "inline_decided",
     "inline_functions",
     "inline_refused",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from graphopt import Context, Model, Pass, PassResult, fold_graph
+from graphopt import Context, Model, Pass, PassResult, fold_graph, hold_as_weights
 
 
 @dataclass(frozen=True)
@@ -13,7 +13,8 @@ class FoldConstants(Pass):
     """Evaluate what does not depend on any input, and put the results in its place.
 
     1. A node whose inputs are all constant, weights in Constant nodes included.
-    2. Shape and Size of a tensor whose dims in question are static.
+    2. What Constant nodes hold becomes initializers.
+    3. Shape and Size of a tensor whose dims in question are static.
 
     Never folded: random operators, operators of other domains than the standard's, nodes with bodies, and
     DequantizeLinear, whose integers are what a quantized model is for. Values that would make the weights
@@ -30,9 +31,10 @@ class FoldConstants(Pass):
 
     def apply(self, model: Model, context: Context) -> PassResult:
         allowance = context.source_bytes + context.fold_budget
+        held = hold_as_weights(model)
         folded, left = fold_graph(model, allowance)
         details = {
             "values": folded,
             "left": [{"value": name, "bytes": size} for name, size in left],
         }
-        return PassResult(folded > 0, details=details)
+        return PassResult(folded + held > 0, details=details)

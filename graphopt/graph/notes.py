@@ -3,6 +3,7 @@ take more room than the model."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -16,11 +17,15 @@ KEPT_BY = "pkg."
 SCOPE = "namespace"
 """The key under which torch names the module that a node comes from."""
 
+TRACE = re.compile(r"[^\n]+\(\d+\): [^\n]+(\n[^\n]+\(\d+\): [^\n]+)*\n?")
+"""Documentation of a node that is a stack trace: lines like `net.py(12): forward`, as torch's older exporter writes."""
+
 
 def drop_notes(model: onnx.ModelProto) -> None:
-    """Take the metadata of exporters out of a file, in place: that of graphs, functions, nodes, values and weights.
+    """Take the metadata of exporters out of a file, in place: that of graphs, functions, nodes, values and weights; and
+    documentation of nodes that is a stack trace.
 
-    What stands at the model itself stays, and so do metadata under other keys and all documentation.
+    What stands at the model itself stays, and so do metadata under other keys and other documentation.
     """
     for function in model.functions:
         _strip((function, *function.value_info))
@@ -36,6 +41,8 @@ def _graph(graph: onnx.GraphProto) -> None:
 def _nodes(nodes: Iterable[onnx.NodeProto]) -> None:
     _strip(nodes)
     for node in nodes:
+        if node.doc_string and TRACE.fullmatch(node.doc_string):
+            node.ClearField("doc_string")
         if node.attribute:
             _strip(_tensors(node))
             for body in bodies_of(node):

@@ -91,6 +91,26 @@ def test_types_are_written_for_inner_values_and_not_for_weights(tmp_path: Path) 
     assert [v.name for v in written(proto, tmp_path, notes=True).graph.value_info] == ["v"]
 
 
+TRACES = {
+    "C:\\net.py(12): forward\n/lib/torch/nn/module.py(1098): _slow_forward\n": True,
+    "net.py(12): forward": True,
+    "adds a bias": False,
+    "see net.py(12): forward\nand then what follows": False,
+    "as in (3)\nnet.py(12): forward": False,
+}
+
+
+@pytest.mark.parametrize("text", TRACES, ids=range(len(TRACES)))
+def test_documentation_of_a_node_goes_if_it_is_a_stack_trace(tmp_path: Path, text: str) -> None:
+    proto = model()
+    for holder in (proto.graph.node[0], bodies(proto)[0].node[0], proto.functions[0].node[0], proto.graph):
+        holder.doc_string = text
+    after = written(proto, tmp_path, notes=False)
+    nodes = (after.graph.node[0], bodies(after)[0].node[0], after.functions[0].node[0])
+    assert [n.doc_string for n in nodes] == ["" if TRACES[text] else text] * 3
+    assert after.graph.doc_string == text
+
+
 def marked() -> onnx.ModelProto:
     proto = model()
     yes, no = bodies(proto)

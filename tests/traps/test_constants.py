@@ -11,7 +11,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from graphopt.graph.load import from_proto
-from graphopt.rewrite.fold import fold_graph
+from graphopt.rewrite.fold import fold_graph, hold_as_weights
 from tests.traps.compiling import compiled, operators, parsed
 
 HEAD = '<ir_version: 8, opset_import: ["" : 17]>'
@@ -309,3 +309,36 @@ def test_a_weight_is_not_written_a_second_time_transposed(tmp_path: Path, reader
         }}""")
     after = compiled(model, tmp_path)
     assert sorted(operators(after)) == nodes
+
+
+def test_what_constant_nodes_hold_is_kept_as_weights(tmp_path: Path) -> None:
+    model = parsed(f"""{HEAD}
+        main (float[n,2] x, bool c) => (float[n,2] y, float[2] shown) {{
+            one = Constant<value_float = 1.5>()
+            shown = Constant<value = float[2] {{3, 4}}>()
+            a = Mul(x, one)
+            b = Add(a, shown)
+            y = If(c) <
+                then_branch = yes () => (float[n,2] p) {{ k = Constant<value_floats = [5.0, 6.0]>() p = Pow(b, k) }},
+                else_branch = no () => (float[n,2] q) {{ q = Cos(b) }}
+            >
+        }}""")
+    after = compiled(model, tmp_path, tolerance=2e-5)
+    assert [(n.op_type, list(n.output)) for n in after.graph.node if not n.input] == [("Constant", ["shown"])]
+    yes = next(a.g for n in after.graph.node for a in n.attribute if a.name == "then_branch")
+    assert [n.op_type for n in yes.node] == ["Pow"]
+    assert [t.name for t in (*after.graph.initializer, *yes.initializer)] == ["one", "k"]
+
+
+def test_weights_in_constant_nodes_count_for_the_budget() -> None:
+    """4000 bytes in a Constant node, which folding frees, pay for the 4000 bytes of its successor."""
+    text = f"""{HEAD}
+        main (float[10,100] x) => (float[10,100] y) {{
+            w = Constant<value = float[100,10] {{{",".join("1" * 1000)}}}>()
+            t = Transpose(w)
+            y = Mul(x, t)
+        }}"""
+    model = from_proto(parsed(text))
+    assert hold_as_weights(model) == 1
+    assert fold_graph(model, 4000) == (1, [])
+    assert hold_as_weights(model) == 0
