@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from graphopt.legalize.lowering import facts_of, inline_refused, widen_lacking
     from graphopt.pipeline.passes import Context, Pass, PassResult, TargetPass, register
     from graphopt.pipeline.recipe import Recipe
+    from graphopt.precision.lower import compare_precision, lower_precision
     from graphopt.quantization.improve import refine_quantized
     from graphopt.rewrite.fold import fold_graph, hold_as_weights
     from graphopt.rewrite.functions import inline_functions
@@ -50,6 +51,7 @@ _HOMES = {
     "TargetPass": "graphopt.pipeline.passes",
     "Tensor": "graphopt.graph.tensor",
     "Value": "graphopt.graph.graph",
+    "compare_precision": "graphopt.precision.lower",
     "compile": "graphopt.api",
     "convert_opset": "graphopt.rewrite.opset",
     "export": "graphopt.exporting.job",
@@ -60,6 +62,7 @@ _HOMES = {
     "inline_functions": "graphopt.rewrite.functions",
     "inline_refused": "graphopt.legalize.lowering",
     "load": "graphopt.graph.load",
+    "lower_precision": "graphopt.precision.lower",
     "merge_equal": "graphopt.rewrite.merge",
     "refine_quantized": "graphopt.quantization.improve",
     "register": "graphopt.pipeline.passes",
@@ -83,6 +86,7 @@ __all__ = [
     "TargetPass",
     "Tensor",
     "Value",
+    "compare_precision",
     "compile",
     "convert_opset",
     "export",
@@ -93,6 +97,7 @@ __all__ = [
     "inline_functions",
     "inline_refused",
     "load",
+    "lower_precision",
     "merge_equal",
     "refine_quantized",
     "register",

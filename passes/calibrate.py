@@ -14,12 +14,16 @@ class Calibrate(Pass):
     from there. Statistics that were kept in a file of an earlier run are used again, if they are of this graph.
 
     Contract: exact. The graph stays as it is.
+
+    Options:
+        needed: whether a run without samples and statistics is refused; else it goes on without ranges.
     """
 
     name: ClassVar[str] = "calibrate"
+    needed: bool = True
 
     def check(self, context: Context) -> None:
-        if context.calibration is None:
+        if context.calibration is None and self.needed:
             raise RecipeError(
                 "the recipe quantizes, and there is nothing to calibrate with",
                 help="give samples of real inputs with --data, or statistics of an earlier run with --stats; "
@@ -27,5 +31,6 @@ class Calibrate(Pass):
             )
 
     def apply(self, model: Model, context: Context) -> PassResult:
-        assert context.calibration is not None
+        if context.calibration is None:
+            return PassResult(False, details={"left out": "there are neither samples nor statistics"})
         return PassResult(False, details=context.calibration.collect(model, context.progress))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
@@ -27,6 +28,7 @@ from graphopt.parity.model_interface import (
 )
 from graphopt.parity.refusals import RunError
 from graphopt.parity.runners import Outputs, Runner
+from graphopt.parity.spelled import spelled_out
 from graphopt.parity.store import MEMORY_LIMIT, ArrayStore
 from graphopt.parity.tolerance import Limits
 from graphopt.progress import SILENT, Progress
@@ -162,8 +164,13 @@ class Reference:
         return unsteady
 
     def _figures(self, candidate: Path | bytes, label: str, progress: Progress) -> list[dict[str, Figures]]:
+        """Of each sample. What the candidate rounds to a short type, and the original does not, counts."""
         found: list[dict[str, Figures]] = []
-        with Runner(candidate, label) as runner, progress.task("compare", len(self._samples)) as task:
+        with ExitStack() as held:
+            if not self._evidence.short:
+                candidate = held.enter_context(spelled_out(candidate, label))
+            runner = held.enter_context(Runner(candidate, label))
+            task = held.enter_context(progress.task("compare", len(self._samples)))
             for sample, reference in zip(self._samples, self._outputs, strict=True):
                 outputs = runner.run(sample)
                 found.append({n: compare_outputs(v, outputs[n]) for n, v in reference.items() if n in outputs})

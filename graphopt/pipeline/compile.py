@@ -151,6 +151,7 @@ def _compile(source: Path, output: Path, options: Options) -> CompileResult:
             options.trace,
             skipped=options.skip,
             target=common_target(options.targets),
+            targets=options.targets,
             calibration=run.calibration(),
         )
         path = folder.folder / "model.onnx"
@@ -179,7 +180,10 @@ def _compile(source: Path, output: Path, options: Options) -> CompileResult:
             codes=codes,
             proofs=proofs,
             seconds=time.perf_counter() - started,
-            warnings=context.calibration.warnings if context.calibration is not None else (),
+            warnings=(
+                *(context.calibration.warnings if context.calibration is not None else ()),
+                *(warning for record in rewriting.records for warning in record.details.get("warnings", ())),
+            ),
             versions={name: version(name) for name in ("graphopt", "onnx", "onnxruntime", "numpy", "polygraphy")},
         )
         _write_journal(folder, rewriting.context.journal)

@@ -63,6 +63,7 @@ class Context:
         skipped: names of the rules that are left out.
         barred: firings that were undone, and must not happen again.
         target: what is compiled for; None where nothing is known of it.
+        targets: names of all that is compiled for.
         calibration: what the run calibrates with, and the ranges that it has found; None for a run without data.
     """
 
@@ -76,6 +77,7 @@ class Context:
     skipped: Sequence[str] = ()
     barred: frozenset[Site] = frozenset()
     target: TargetFacts | None = None
+    targets: Sequence[str] = ()
     calibration: Calibration | None = None
 
     @property
@@ -92,6 +94,13 @@ class Context:
         known = self.environment
         known[QUANTIZER] = Quantizer(weights=DType[dtype], alone=True)
         return known
+
+    def lacks_kernels(self, dtype: str) -> frozenset[str]:
+        """Operators that one of the targets does not compute in an element type; "*" stands for all."""
+        from graphopt.targets import load, names
+
+        known = [load(name) for name in self.targets if name in names()]
+        return frozenset(operator for target in known for operator in target.lacks_kernels.get(dtype, ()))
 
     def check_selectors(self, selectors: Sequence[str]) -> None:
         """
@@ -214,6 +223,7 @@ PASSES: dict[str, Callable[[], type[Pass]]] = {
     "inline-branches": _shipped("inline_branches", "InlineBranches"),
     "inline-functions": _shipped("inline_functions", "InlineFunctions"),
     "lower-operators": _shipped("lower_operators", "LowerOperators"),
+    "lower-precision": _shipped("lower_precision", "LowerPrecision"),
     "refine-weights": _shipped("refine_weights", "RefineWeights"),
     "remove-dead-code": _shipped("remove_dead_code", "RemoveDeadCode"),
     "unpack-sequences": _shipped("unpack_sequences", "UnpackSequences"),

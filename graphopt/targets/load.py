@@ -71,6 +71,7 @@ class Target(_Strict):
             from the lowest value to the highest.
         quantizes: operators of which it has kernels that read codes.
         lacks_arithmetic: element types that it does not compute in, or not as the standard says.
+        lacks_kernels: by element type, operators that it computes in float32 and not in that type; "*" stands for all.
         refuses: forms of operators that it has and does not take, each under a name that rules ask for.
         plan: how its engine files begin; None: not known.
         capabilities: by name; empty: the target builds for the GPU at hand, or for none.
@@ -88,6 +89,7 @@ class Target(_Strict):
     activations: Literal["int8", "uint8"]
     quantizes: tuple[str, ...]
     lacks_arithmetic: tuple[str, ...] = ()
+    lacks_kernels: dict[str, tuple[str, ...]] = {}
     refuses: dict[str, str] = {}
     plan: Plan | None = None
     capabilities: dict[str, Capability] = {}

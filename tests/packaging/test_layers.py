@@ -18,6 +18,7 @@ LAYERS = (
     ("backends", "parity", "rewrite"),
     ("calibration", "exporting", "legalize"),
     ("quantization",),
+    ("precision",),
     ("verify",),
     ("pipeline",),
     ("report",),

@@ -306,6 +306,7 @@ SHIPPED = (
     "inline-branches",
     "inline-functions",
     "lower-operators",
+    "lower-precision",
     "refine-weights",
     "remove-dead-code",
     "unpack-sequences",

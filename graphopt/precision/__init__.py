@@ -1,0 +1,1 @@
+"""Computing in float16 or bfloat16 where the numbers allow it, in typed graphs."""
