@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from graphopt import Context, Model, Pass, PassResult, RecipeError
+from graphopt import PRECISIONS, Context, Model, Pass, PassResult, RecipeError
 
 
 @dataclass(frozen=True)
@@ -17,7 +18,8 @@ class ApplyRules(Pass):
     Options:
         phases: names of phases, in the order in which they run.
         rules: names of rules to apply; empty for all rules of the phases.
-        keep: nodes that no rule takes out, as `name:GLOB`, `operator:OPERATOR`, `depth:FIRST..LAST` (layers, counted
+        keep: nodes that no rule takes out (in the phase quantize, those to which the recipe gives another precision
+            besides), as `name:GLOB`, `operator:OPERATOR`, `depth:FIRST..LAST` (layers, counted
             as they execute) or `pattern:RULE`; one that matches nothing is an error.
         weights: "int8" or "int4", for rules that quantize weights alone, to that element type; none otherwise.
     """
@@ -33,6 +35,10 @@ class ApplyRules(Pass):
         """Rules of one phase are applied until none fires; those of a later phase can wake those of an earlier one."""
         return len(self.phases) <= 1
 
+    @property
+    def gives(self) -> Collection[str]:
+        return ("int8",) if "quantize" in self.phases else ()
+
     def check(self, context: Context) -> None:
         for phase in self.phases:
             context.rules_of(phase, self.rules)
@@ -46,5 +52,7 @@ class ApplyRules(Pass):
     def apply(self, model: Model, context: Context) -> PassResult:
         known = context.environment if self.weights is None else context.environment_of_weights(self.weights)
         kept = context.select(model, self.keep)
+        if self.gives:
+            kept |= context.assigned(model, set(PRECISIONS) - set(self.gives))
         groups = [context.rules_of(phase, self.rules) for phase in self.phases]
         return context.apply_rules(model, self.name, groups, known, kept)

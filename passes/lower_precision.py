@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -34,6 +35,10 @@ class LowerPrecision(Pass):
     keep: tuple[str, ...] = ()
 
     @property
+    def gives(self) -> Collection[str]:
+        return (self.type,)
+
+    @property
     def idempotent(self) -> bool:
         return True
 
@@ -52,7 +57,7 @@ class LowerPrecision(Pass):
             model,
             self.type,
             seen=seen,
-            kept=context.select(model, self.keep),
+            kept=context.select(model, self.keep) | context.assigned(model, ("float32",)),
             lacking=context.lacks_kernels(self.type),
         )
         details = found.to_json()

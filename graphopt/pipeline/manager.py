@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 from graphopt.errors import RecipeError
 from graphopt.graph.model import Model
+from graphopt.pipeline.assignment import Assignment
 from graphopt.pipeline.passes import Context, Pass, PassResult
 from graphopt.pipeline.recipe import Recipe
 from graphopt.pipeline.result import PassRecord
@@ -41,6 +43,7 @@ class Manager:
             RecipeError: a pass has options that ask for what there is not.
             RewriteError: a pass could not go on, or does not do what it says.
         """
+        self._assign(recipe)
         for stage in recipe.stages:
             for number, step in enumerate(stage.passes, 1):
                 self._check(step, f"recipe {stage.name}, pass {number}, {step.name}")
@@ -67,6 +70,18 @@ class Manager:
     def apply(self, step: Pass) -> PassResult:
         """Apply one pass, and nothing more."""
         return run_pass(step, self._model, self._context)
+
+    def _assign(self, recipe: Recipe) -> None:
+        """Give the passes what the recipe says of precisions."""
+        assignment = Assignment(recipe.precision)
+        steps = [step for stage in recipe.stages for step in stage.passes]
+        try:
+            assignment.check({kind for step in steps for kind in step.gives})
+            self._context.check_selectors(list(recipe.precision))
+        except RecipeError as error:
+            error.where = error.where or f"recipe {recipe.name}"
+            raise
+        self._context = replace(self._context, assignment=assignment)
 
     def _check(self, step: Pass, where: str) -> None:
         try:

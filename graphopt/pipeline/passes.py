@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
@@ -16,6 +16,7 @@ from graphopt.lang.quantizer import QUANTIZER, Quantizer
 from graphopt.lang.target import TargetFacts
 from graphopt.lang.words import PHASES
 from graphopt.legalize.lowering import facts_of
+from graphopt.pipeline.assignment import Assignment
 from graphopt.pipeline.calibration import Calibration
 from graphopt.pipeline.selectors import check_selectors, select
 from graphopt.progress import SILENT, Progress
@@ -64,6 +65,7 @@ class Context:
         barred: firings that were undone, and must not happen again.
         target: what is compiled for; None where nothing is known of it.
         targets: names of all that is compiled for.
+        assignment: precisions that the recipe gives to nodes.
         calibration: what the run calibrates with, and the ranges that it has found; None for a run without data.
     """
 
@@ -78,6 +80,7 @@ class Context:
     barred: frozenset[Site] = frozenset()
     target: TargetFacts | None = None
     targets: Sequence[str] = ()
+    assignment: Assignment = field(default_factory=Assignment)
     calibration: Calibration | None = None
 
     @property
@@ -116,6 +119,14 @@ class Context:
             RecipeError: one of them matches nothing.
         """
         return select(model, selectors, self.rules, self.environment) if selectors else frozenset()
+
+    def assigned(self, model: Model, precisions: Collection[str]) -> frozenset[str]:
+        """The labels of the nodes to which the recipe gives one of these precisions.
+
+        Raises:
+            RecipeError: a selector of the recipe matches nothing.
+        """
+        return self.assignment.labels(lambda selector: self.select(model, [selector]), precisions)
 
     def rules_of(self, phase: str, names: Sequence[str] = ()) -> list[tree.Rule]:
         """The rules of a phase; those of these names alone, if there are any.
@@ -174,6 +185,11 @@ class Pass:
         """Whether running again at once changes nothing: a later round then leaves the pass out, unless another one
         has changed the model since."""
         return False
+
+    @property
+    def gives(self) -> Collection[str]:
+        """The precisions, of `graphopt.pipeline.assignment`, that the pass brings nodes to."""
+        return ()
 
     def check(self, context: Context) -> None:
         """Look at the options, before any pass of the recipe runs. What a single option may be its type says.

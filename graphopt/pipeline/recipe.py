@@ -6,7 +6,7 @@ import dataclasses
 import json
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any, cast
@@ -16,19 +16,20 @@ from pydantic import TypeAdapter, ValidationError
 from graphopt.errors import RecipeError, did_you_mean
 from graphopt.pipeline.passes import Pass, find_pass
 
-KEYS = ("description", "after", "rounds", "pass")
+KEYS = ("description", "after", "like", "rounds", "precision", "pass")
 
 
 @dataclass(frozen=True)
 class Recipe:
     """A list of passes, run in order, again and again until a round changes nothing or `rounds` have run. Another
-    recipe may go `before`, with rounds of its own."""
+    recipe may go `before`, with rounds of its own. `precision` tells by selector in what nodes are computed."""
 
     name: str
     description: str
     passes: tuple[Pass, ...]
     rounds: int = 1
     before: Recipe | None = None
+    precision: Mapping[str, str] = field(default_factory=dict[str, str])
 
     @property
     def stages(self) -> tuple[Recipe, ...]:
@@ -83,6 +84,12 @@ def parse_recipe(text: str, name: str, where: str) -> Recipe:
     for key in content:
         if key not in KEYS:
             raise RecipeError(f"a recipe has no key {key!r}", where=where, help=_suggest(key, KEYS))
+    description = content.get("description", "")
+    if not isinstance(description, str):
+        raise RecipeError(f"description is {description!r}", where=where, help="a description is a text")
+    precision = _precision(content.get("precision", {}), where)
+    if "like" in content:
+        return _like(content, name, where, precision)
     entries = _entries(content.get("pass"))
     if not entries:
         raise RecipeError("the recipe lists no passes", where=where, help='begin each with [[pass]] and use = "NAME"')
@@ -90,10 +97,25 @@ def parse_recipe(text: str, name: str, where: str) -> Recipe:
     if type(rounds) is not int or not 1 <= rounds <= 100:
         raise RecipeError(f"rounds is {rounds!r}", where=where, help="rounds is a whole number from 1 to 100")
     passes = tuple(make_pass(entry, f"{where}, pass {i}") for i, entry in enumerate(entries, 1))
-    description = content.get("description", "")
-    if not isinstance(description, str):
-        raise RecipeError(f"description is {description!r}", where=where, help="a description is a text")
-    return Recipe(name, description, passes, rounds, _before(content.get("after"), where))
+    return Recipe(name, description, passes, rounds, _before(content.get("after"), where), precision)
+
+
+def _like(content: Mapping[str, Any], name: str, where: str, precision: Mapping[str, str]) -> Recipe:
+    """A recipe that ships, with precisions of another file."""
+    for key in ("pass", "after", "rounds"):
+        if key in content:
+            raise RecipeError(f"the recipe is like another one, and has {key!r} of its own", where=where)
+    found = _before(content["like"], where)
+    assert found is not None
+    return replace(found, name=name, description=content.get("description", found.description), precision=precision)
+
+
+def _precision(value: Any, where: str) -> dict[str, str]:
+    """Precisions by selector."""
+    table = cast("dict[str, Any]", value) if isinstance(value, dict) else None
+    if table is None or not all(isinstance(kind, str) for kind in table.values()):
+        raise RecipeError(f"precision is {value!r}", where=where, help='write lines such as "operator:Conv" = "int8"')
+    return table
 
 
 def _before(name: Any, where: str) -> Recipe | None:
@@ -102,7 +124,7 @@ def _before(name: Any, where: str) -> Recipe | None:
         return None
     if not isinstance(name, str) or name not in shipped_recipes():
         hint = did_you_mean(str(name), shipped_recipes()) or f"recipes: {', '.join(shipped_recipes())}"
-        raise RecipeError(f"there is no recipe {name!r} to run before", where=where, help=hint)
+        raise RecipeError(f"no recipe {name!r} ships", where=where, help=hint)
     return _shipped(name)
 
 

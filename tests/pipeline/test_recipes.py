@@ -109,7 +109,7 @@ WRONG = {
     ),
     "a key like none": (
         f"x = 2\n{PASS}",
-        "a recipe has no key 'x'\n  at: r.toml\n  help: known: description, after, rounds, pass",
+        "a recipe has no key 'x'\n  at: r.toml\n  help: known: description, after, like, rounds, precision, pass",
     ),
     "no passes": (
         "rounds = 2",
