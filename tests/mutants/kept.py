@@ -14,13 +14,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import graphopt
-from graphopt.verify.content import rule_digest, versions_digest
+from graphopt.verify.content import judge_digest, rule_digest, versions_digest
 from tests.mutants import trial
 from tests.mutants.mutant import Mutant
 from tests.mutants.trial import Trial
-
-SOURCES = ("graph", "lang", "rewrite", "verify")
 
 
 @dataclass(frozen=True)
@@ -54,8 +51,5 @@ class KeptTrials:
 
 @cache
 def sources_digest() -> str:
-    """The sources of all that decides whether a mutant lives."""
-    package = Path(graphopt.__file__).parent
-    paths = [Path(trial.__file__), *(p for name in SOURCES for p in (package / name).rglob("*.py"))]
-    texts = [(path.name, path.read_bytes()) for path in sorted(paths)]
-    return hashlib.sha256(repr(texts).encode()).hexdigest()[:16]
+    """What decides whether a mutant lives: what judges a rule, and how a mutant is tried."""
+    return hashlib.sha256(judge_digest().encode() + Path(trial.__file__).read_bytes()).hexdigest()[:16]
