@@ -28,9 +28,21 @@ def _text(span: Span) -> str:
 
 
 def _expressions(rule: t.Rule) -> Iterator[t.Expression]:
-    """Every expression and part of one: conditions, lets, right sides, attributes of the nodes that these make."""
-    for whole in (*rule.where, *(x.value for x in rule.lets), *(x.value for x in rule.rewrites)):
+    """Every expression and part of one: conditions, lets, right sides, attributes of the nodes that these make. What
+    only `when:` reads is about profit, as `when:` is: a rule that applies elsewhere is not wrong for it."""
+    for whole in (*rule.where, *(x.value for x in _lets(rule)), *(x.value for x in rule.rewrites)):
         yield from walk(whole)
+
+
+def _lets(rule: t.Rule) -> list[t.Let]:
+    """Those that the conditions and the right side read, by way of others too."""
+    read = {p.name for whole in (*rule.where, *rule.rewrites) for p in walk(whole) if isinstance(p, t.Name)}
+    found: list[t.Let] = []
+    for let in reversed(rule.lets):  # one reads those above it
+        if let.name in read:
+            found.insert(0, let)
+            read |= {p.name for p in walk(let.value) if isinstance(p, t.Name)}
+    return found
 
 
 def _nodes(rule: t.Rule) -> Iterator[t.NodePattern]:
