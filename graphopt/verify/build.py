@@ -192,8 +192,14 @@ class Builder:
         if known.value is not None and self.draft.style.get(leaf.name) == "fixed":
             return known.value
         style = self._style(leaf, self.choices.pick(("style", leaf.name), self.styles, _weights(self.styles)))
-        seed = self.choices.draw(("numbers", leaf.name), lambda: self.choices.random.getrandbits(30))
+        seed = self.choices.draw(("numbers", leaf.name), self._seed)
         return self._sampled(leaf, known, style, Random(seed))
+
+    def _seed(self) -> int:
+        """Of a constant's numbers: now and then those of another, so that bounds meet and quotients are whole."""
+        others = [seed for (kind, *_), seed in self.choices.made.items() if kind == "numbers"]
+        random = self.choices.random
+        return random.choice(others) if others and random.random() < 0.25 else random.getrandbits(30)
 
     def _sampled(self, leaf: Leaf, known: Known, style: str, random: Random) -> Array:
         assert known.shape is not None
@@ -267,7 +273,7 @@ class Builder:
     def _feeds(self, count: int) -> tuple[Feed, ...]:
         seed = self.choices.draw(("feeds",), lambda: self.choices.random.getrandbits(30))
         random = Random(seed)
-        order = ("integers", "normal", *random.sample([s for s in self.styles if s not in ("integers", "normal")], 2))
+        order = ("integers", "spread", *random.sample([s for s in self.styles if s not in ("integers", "normal")], 2))
         if self.styles is STYLES:
             order = ("special", *order)
         return tuple(self._feed(order[i % len(order)], random) for i in range(count))

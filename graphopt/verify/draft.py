@@ -62,6 +62,7 @@ class Draft:
         self.random = choices.random
         self.has_zeros = choices.is_so(("zero sizes",), 0.06)
         self.has_ones = choices.is_so(("sizes of one",), 0.2)
+        self.has_one_size = choices.is_so(("sizes all the same",), 0.08)
         for leaf in sketch.leaves.values():
             if leaf.number is not None:
                 self._number(leaf)
@@ -192,6 +193,8 @@ class Draft:
         if self.has_ones and least <= 1 and self.random.random() < 0.6:
             return 1  # much is true of these alone, and what broadcasts may grow
         pool = [d for d in self.pool if d >= least]
+        if self.has_one_size and pool:
+            return max(pool)  # what does not fit together then does, and looks right where it is not
         if pool and self.random.random() < 0.45:
             return self.random.choice(pool)
         return self.random.choice([s for s in SIZES if s >= least] or [least])

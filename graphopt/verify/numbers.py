@@ -27,6 +27,7 @@ def sample_array(random: Random, dtype: DType, shape: tuple[int, ...], style: st
 
     - integers: small whole numbers of both signs, which floats add and multiply without rounding
     - normal: of a standard normal distribution; positive: between 1/4 and 4
+    - spread: the same, but integers of all magnitudes, half of them such that sums and products wrap around
     - zeros (of both signs), ones, same (one number everywhere)
     - wide: magnitudes from 1e-3 to 1e3
     - special: infinities, NaN, signed zeros, denormals, overflow
@@ -48,9 +49,16 @@ def _integers(generator: np.random.Generator, dtype: DType, shape: tuple[int, ..
         return np.zeros(shape, dtype.numpy)
     if style == "ones":
         return np.ones(shape, dtype.numpy)
+    if style == "same":
+        return np.full(shape, min(int(generator.choice([2, 3, 4, 6])), high), dtype.numpy)
     if style in ("special", "wide") and dtype.bits >= 8:
         edges = np.array([low, low + 1, 0, 1, high - 1, high], dtype=object)
         return np.asarray(generator.choice(edges, shape)).astype(dtype.numpy)
+    if style == "spread" and dtype.bits >= 8:  # the least one is left out: divided by -1 it ends the process
+        signs = generator.choice([-1, 1] if low else [1], shape)
+        most = float(np.log2(high)) - 0.01
+        least = generator.choice([0.0, most - 3], shape)
+        return (signs * 2.0 ** generator.uniform(least, most, shape)).astype(dtype.numpy)
     first = max(low, 1 if style == "positive" else -5)
     return generator.integers(first, min(high, 6), shape, endpoint=True).astype(dtype.numpy)
 
