@@ -147,6 +147,8 @@ class ElementTypes:
 def _weight(dtype: DType) -> float:
     if dtype in _WEIGHTS:
         return _WEIGHTS[dtype]
+    if dtype in (DType.float8e4m3fn, DType.float8e5m2):
+        return _SELDOM
     if dtype.name.startswith(("float", "complex")) or dtype.bits < 8:
         return _SELDOM / 2 if dtype is DType.string else _NEVER
     return _SELDOM
