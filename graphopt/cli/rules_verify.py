@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -106,24 +107,25 @@ class _Run:
             seed = self.settings.seed
             self.facts = verify_chosen(self.axes, seed=seed, jobs=jobs, again=again, quiet=self.json)
         except KeyboardInterrupt:
-            self._finish(interrupted=True)
+            self._finish(kept, interrupted=True)
             raise
-        self._finish()
+        self._finish(kept)
 
     def _note(self, rule: Rule, verdict: Verdict, kept: KeptVerdicts) -> None:
         self.done.append((rule, verdict))
         if not self.json:
             _show(rule, verdict, kept.folder(rule, self.settings))
 
-    def _finish(self, *, interrupted: bool = False) -> None:
+    def _finish(self, kept: KeptVerdicts, *, interrupted: bool = False) -> None:
         from graphopt.cli.console import emit
         from graphopt.errors import RuleVerdictError
 
         verdicts = [verdict for _, verdict in self.done]
         if self.json:
             places = {rule.place: i for i, rule in enumerate(self.rules)}
-            ordered = sorted(verdicts, key=lambda v: places[v.place])
-            found = {"rules": [v.to_json() for v in ordered], "axes": [v.to_json() for v in self.facts]}
+            ordered = sorted(self.done, key=lambda found: places[found[1].place])
+            rules = [_document(verdict, kept.folder(rule, self.settings)) for rule, verdict in ordered]
+            found = {"rules": rules, "axes": [v.to_json() for v in self.facts]}
             emit({"schema": SCHEMA, "complete": not interrupted, **found})
         else:
             print(_summary(verdicts, len(self.rules)) + (f"; {summary(self.facts)}" if self.facts else ""))
@@ -167,8 +169,6 @@ def _told(condition: ConditionVerdict) -> bool:
 
 
 def _counterexample_lines(verdict: Verdict, folder: Path) -> list[str]:
-    from graphopt.verify.kept import WRONG
-
     lines: list[str] = []
     found = verdict.counterexample
     if found is not None:
@@ -176,13 +176,28 @@ def _counterexample_lines(verdict: Verdict, folder: Path) -> list[str]:
         off = f": off by {found.error:.3g}, allowed {found.allowed:.3g}" if found.error else ""
         at = f"output {found.output}, " if found.output else ""
         lines.append(f"    {at}{found.note}{off}{where}")
+    saved = _saved(verdict, folder)
+    return lines + [f"    {'counterexample' if k == 'folder' else k}: {text}" for k, text in saved.items()]
+
+
+def _saved(verdict: Verdict, folder: Path) -> dict[str, str]:
+    """Where the counterexample of a rule lies, and the command that judges it again; nothing if it was not kept."""
+    from graphopt.verify.kept import WRONG
+
     place = folder / WRONG
-    if place.is_dir():
-        lines.append(f"    counterexample: {place}")
-        source = verdict.place.partition("@")[2].rpartition(":")[0]
-        named = source if Path(source).exists() else verdict.rule
-        lines.append(f"    again: graphopt rules verify {named} --reproduce {place}")
-    return lines
+    if not place.is_dir():
+        return {}
+    source = verdict.place.partition("@")[2].rpartition(":")[0]
+    named = source if Path(source).exists() else verdict.rule
+    again = shlex.join(["graphopt", "rules", "verify", named, "--reproduce", str(place)])
+    return {"folder": str(place), "again": again}
+
+
+def _document(verdict: Verdict, folder: Path) -> dict[str, Any]:
+    found = verdict.to_json()
+    if found["counterexample"] is not None:
+        found["counterexample"] |= _saved(verdict, folder)
+    return found
 
 
 def _reproduce(folder: Path, rules: Sequence[Rule], *, json: bool) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +94,17 @@ def test_a_wrong_rule_has_a_counterexample_that_can_be_seen_again(
     path.write_text(mended.replace("    match:", "    order lower\n    match:"))
     assert main(["rules", "verify", str(path), "--reproduce", str(folder)]) == 0
     assert capsys.readouterr().out == "right now; then: in float64 it is another number\n"
+
+
+def test_the_document_tells_how_to_see_it_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "my own.rules"
+    assert verify(path, WRONG, "--json") == 1
+    found = printed(capsys)["rules"][0]["counterexample"]
+    assert onnx.load(Path(found["folder"]) / "before.onnx").graph.node[0].op_type == "Abs"
+    command = shlex.split(found["again"])
+    assert command[:4] == ["graphopt", "rules", "verify", str(path)]
+    assert main([*command[1:], "--json"]) == 1
+    assert printed(capsys)["now"] == {"output": found["output"], "note": found["note"]}
 
 
 def test_a_rule_that_never_fires_is_not_exercised(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
