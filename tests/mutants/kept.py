@@ -17,7 +17,7 @@ from typing import Any
 from graphopt.verify.content import judge_digest, rule_digest, versions_digest
 from tests.mutants import trial
 from tests.mutants.mutant import Mutant
-from tests.mutants.trial import Trial
+from tests.mutants.trial import Fate, Trial
 
 
 @dataclass(frozen=True)
@@ -28,12 +28,14 @@ class KeptTrials:
     instances: int
     seed: int
 
-    def find(self, mutant: Mutant) -> Trial | None:
+    def find(self, mutant: Mutant) -> tuple[Trial | None, Fate | None]:
+        """What is known of a mutant: its trial, and what an earlier verifier, or this one, said of it."""
         with contextlib.suppress(OSError, ValueError, KeyError):
             kept: dict[str, Any] = json.loads(self._path(mutant).read_bytes())
             if kept["fate"] == "killed" or kept["sources"] == sources_digest():
-                return Trial(mutant, kept["fate"], kept["note"], kept["seconds"])
-        return None
+                return Trial(mutant, kept["fate"], kept["note"], kept["seconds"]), kept["fate"]
+            return None, kept["fate"]
+        return None, None
 
     def put(self, trial: Trial) -> None:
         path = self._path(trial.mutant)

@@ -106,12 +106,12 @@ def test_a_kill_is_kept_and_a_survivor_is_tried_again_by_another_verifier(
     kept = KeptTrials(tmp_path, 60, 0)
     for trial in (Trial(killed, "killed", "wrong", 0.5), Trial(survivor, "survives", "", 2.0)):
         kept.put(trial)
-        assert kept.find(trial.mutant) == trial
-    assert kept.find(other) is None
-    assert KeptTrials(tmp_path, 61, 0).find(killed) is None
+        assert kept.find(trial.mutant) == (trial, trial.fate)
+    assert kept.find(other) == (None, None)
+    assert KeptTrials(tmp_path, 61, 0).find(killed) == (None, None)
     monkeypatch.setattr("tests.mutants.kept.sources_digest", lambda: "others")
-    assert kept.find(killed) == Trial(killed, "killed", "wrong", 0.5)
-    assert kept.find(survivor) is None
+    assert kept.find(killed) == (Trial(killed, "killed", "wrong", 0.5), "killed")
+    assert kept.find(survivor) == (None, "survives")
 
 
 def test_what_is_done_before_an_interruption_is_kept(
@@ -141,7 +141,7 @@ def test_a_process_that_dies_kills_no_mutant(rule: t.Rule, tmp_path: Path, monke
     session = Session(KeptTrials(tmp_path, 60, 0), [])
     session.run([mutant], jobs=1, again=False)
     assert session.done == [Trial(mutant, "survives", "it died", 1.0)]
-    assert session.kept.find(mutant) is None
+    assert session.kept.find(mutant) == (None, None)
 
 
 def test_every_operator_makes_something_of_shipped_rules() -> None:

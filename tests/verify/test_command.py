@@ -100,7 +100,7 @@ def test_the_document_tells_how_to_see_it_again(tmp_path: Path, capsys: pytest.C
     path = tmp_path / "my own.rules"
     assert verify(path, WRONG, "--json") == 1
     found = printed(capsys)["rules"][0]["counterexample"]
-    assert onnx.load(Path(found["folder"]) / "before.onnx").graph.node[0].op_type == "Abs"
+    assert (Path(found["folder"]) / "before.onnx").is_file()
     command = shlex.split(found["again"])
     assert command[:4] == ["graphopt", "rules", "verify", str(path)]
     assert main([*command[1:], "--json"]) == 1
