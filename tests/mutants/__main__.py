@@ -14,12 +14,12 @@ from itertools import chain
 from pathlib import Path
 
 from graphopt.caches import cache_root
-from graphopt.processes import Lost, Say, in_processes
+from graphopt.processes import Lost, in_processes
 from graphopt.rewrite.library import load_rules
 from tests.mutants.kept import KeptTrials
 from tests.mutants.mutant import Mutant
 from tests.mutants.operators import mutants_of
-from tests.mutants.trial import Fate, Trial, put_on_trial
+from tests.mutants.trial import Fate, Trial, tried
 
 REVIEWED = Path(__file__).parent / "equivalent.toml"
 """By id of the mutant: why it is as right as the original."""
@@ -77,7 +77,7 @@ class Session:
                 self.done.append(found)
             else:
                 pending.setdefault(before, []).append(mutant)
-        trial = partial(_put_on_trial, self.kept.instances, self.kept.seed, frozenset(reviewed()))
+        trial = partial(tried, self.kept.instances, self.kept.seed, frozenset(reviewed()))
         for mutant, found in in_processes(list(chain(*pending.values())), trial, jobs=jobs, seconds=LIMIT):
             if isinstance(found, Lost):  # verification failed, and said nothing of the mutant: no kill, and not kept
                 result = Trial(mutant, "survives", found.reason, found.seconds)
@@ -87,10 +87,6 @@ class Session:
             self.done.append(result)
             note = f"[{len(self.done)}/{len(mutants)}] {result.fate:9} {result.seconds:5.1f} s {mutant.id}"
             sys.stderr.write(f"{note}: {result.note[:150]}\n" if result.note else f"{note}\n")
-
-
-def _put_on_trial(instances: int, seed: int, excused: frozenset[str], mutant: Mutant, _say: Say) -> Trial:
-    return put_on_trial(mutant, instances=instances, seed=seed, excused=excused)
 
 
 def main() -> int:

@@ -13,6 +13,7 @@ import onnx
 
 from graphopt.graph.dtypes import DType
 from graphopt.lang import tree as t
+from graphopt.processes import Say
 from graphopt.verify import verify
 from graphopt.verify.build import Feed
 from graphopt.verify.environment import environment
@@ -61,6 +62,11 @@ def put_on_trial(mutant: Mutant, *, instances: int, seed: int, excused: Containe
     if note is not None:
         return done("killed", f"by {THOROUGH} instances alone: {note}")
     return done("survives" if differs else "narrower", "")
+
+
+def tried(instances: int, seed: int, excused: Container[str], mutant: Mutant, _say: Say) -> Trial:
+    """The same, as worker processes call it, which import it by its name."""
+    return put_on_trial(mutant, instances=instances, seed=seed, excused=excused)
 
 
 def _trial(mutant: Mutant, started: float, fate: Fate, note: str) -> Trial:
