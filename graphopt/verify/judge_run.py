@@ -101,10 +101,11 @@ def run_reference(model: onnx.ModelProto, feeds: Mapping[str, Array]) -> dict[st
     """The same from onnx's reference evaluator, for operators that move data and nothing else.
 
     Raises:
-        Refused: it lacks something, or fails.
+        Refused: it lacks something, or fails, or an integer is made of what is no number, which may then be any.
     """
-    with warnings.catch_warnings(), np.errstate(all="ignore"):
+    with warnings.catch_warnings(), np.errstate(all="ignore", invalid="warn"):
         warnings.simplefilter("ignore")
+        warnings.filterwarnings("error", message="invalid value encountered in cast")
         try:
             evaluator: Any = ReferenceEvaluator(model)
             found: list[Any] = evaluator.run(None, dict(feeds))

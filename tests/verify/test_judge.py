@@ -11,6 +11,7 @@ import pytest
 from onnx import parser
 
 from graphopt.verify.judge import Contract, Outcome, judge
+from graphopt.verify.judge_run import Refused, run_reference
 
 REAL = Contract("real")
 EXACT = Contract("exact")
@@ -192,6 +193,13 @@ def test_exact_of_types_without_kernels_is_by_the_reference_evaluator() -> None:
     assert found.note == "in the reference evaluator it is not the same bit by bit"
 
 
+def test_what_is_no_number_makes_any_integer_in_the_reference_evaluator() -> None:
+    cast = model("g (float[2] x) => (int8[2] z) { z = Cast<to=3>(x) }")
+    assert run_reference(cast, {"x": X[:2]})["z"].tolist() == [0, -1]
+    with pytest.raises(Refused, match="invalid value encountered in cast"):
+        run_reference(cast, {"x": np.array([1, np.nan], np.float32)})
+
+
 # --- approx and quant ---
 
 
@@ -219,6 +227,22 @@ def test_quant_allows_steps() -> None:
 def test_quant_sees_what_is_clipped() -> None:
     """2.5 is far beyond 127 steps of 0.002."""
     assert judged(UNARY, "{ z = Neg(x) }", quantized(0.002), Contract("quant"), x=X).kind == "wrong"
+
+
+def test_quant_allows_what_is_clipped_to_go_from_one_end_to_the_other() -> None:
+    # 0.02995 is 0.02 in steps of 0.02, at the other end of what is clipped; half a step more than 0.02 is 0.03, so that
+    # one move in a hundred passes 0.0298
+    ends = "e = Sub(k, t) f = Mul(e, u) z = Clip(f, a, b)"
+    constants = "float t = {0.0298}, float u = {100000.0}, float a = {0.0}, float b = {1.0}"
+    codes = "q = QuantizeLinear(x, s, o) k = DequantizeLinear(q, s, o)"
+    found = judged(
+        UNARY,
+        f"<{constants}> {{ k = Identity(x) {ends} }}",
+        f"<{constants}, float s = {{0.02}}, int8 o = {{0}}> {{ {codes} {ends} }}",
+        Contract("quant"),
+        x=np.full(3, 0.02995, np.float32),
+    )
+    assert (found.kind, found.error) == ("rounding", 1.0)
 
 
 def test_quant_sees_what_steps_do_not_explain() -> None:
