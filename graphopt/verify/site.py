@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import onnx
@@ -134,6 +134,7 @@ class Site:
             default = declared.default if declared is not None else None
             value = self._stated(name, sample, default, declared is not None and declared.is_required)
             if value is not None:
+                value = value if declared is None else _of_kind(name, declared.kind, value)
                 self.stated[name] = value
             self._effective[name] = value if value is not None else default
         return self._effective[name]
@@ -181,6 +182,17 @@ class Site:
         else:
             for part in self.node.pattern.attributes:
                 self.attribute(part.name)
+
+
+def _of_kind(name: str, kind: int, value: Any) -> Any:
+    """A value that a condition asks for, where the attribute can have it."""
+    if kind == onnx.AttributeProto.INTS and isinstance(value, tuple):
+        return tuple(_of_kind(name, onnx.AttributeProto.INT, item) for item in cast("tuple[Any, ...]", value))
+    if kind == onnx.AttributeProto.INT and isinstance(value, float):
+        if not value.is_integer():
+            raise Impossible(f"{name} is of whole numbers, and not {value}")
+        return int(value)
+    return value
 
 
 def attribute_address(node: NodeSketch, name: str) -> Address:
