@@ -215,7 +215,8 @@ def _swapped(subject: _Subject) -> Variant | None:
 
 
 def _rewired(subject: _Subject) -> Variant | None:
-    """A node reads another tensor of the same element type."""
+    """A node reads another tensor of the same element type; none that is nearly a number of the pattern, since what that
+    is off by may go where it is read as the number, and must not where it is read as any other."""
     sketch = subject.draft.sketch
     node = subject.random.choice(sketch.nodes)
     indices = [i for i, name in enumerate(node.inputs) if name]
@@ -225,7 +226,8 @@ def _rewired(subject: _Subject) -> Variant | None:
     name = str(node.inputs[index])
     proto = next(n for n in subject.graph.node if set(n.output) & {o for o in node.outputs if o})
     earlier = [i.name for i in subject.graph.input] + [t.name for t in subject.graph.initializer]
-    others = [n for n in earlier if n in subject.draft.tensors and n != name]
+    near = {n for n, leaf in sketch.leaves.items() if leaf.number is not None and leaf.number.is_approximate}
+    others = [n for n in earlier if n in subject.draft.tensors and n != name and n not in near]
     others = [n for n in others if subject.known(n).dtype is subject.known(name).dtype]
     if not others:
         return None
