@@ -215,8 +215,8 @@ def _swapped(subject: _Subject) -> Variant | None:
 
 
 def _rewired(subject: _Subject) -> Variant | None:
-    """A node reads another tensor of the same element type; none that is nearly a number of the pattern, since what that
-    is off by may go where it is read as the number, and must not where it is read as any other."""
+    """A node reads another tensor of the same element type, but none that is nearly a number of the pattern: what that
+    is off by may change where it is read as the number, and must not where it is read as an input."""
     sketch = subject.draft.sketch
     node = subject.random.choice(sketch.nodes)
     indices = [i for i, name in enumerate(node.inputs) if name]
