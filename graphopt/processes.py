@@ -93,9 +93,10 @@ def in_processes(
         while busy := [w for w in workers if w.items]:
             wait([w.connection for w in busy], timeout=PATIENCE)
             for worker in busy:
-                found: R | Lost | None = _heard(worker, seconds, memory)
-                if found is None:
+                heard: tuple[R | Lost] | None = _heard(worker, seconds, memory)
+                if heard is None:
                     continue
+                (found,) = heard
                 yield worker.items[0], found
                 worker.items = []
                 if isinstance(found, Lost):
@@ -109,27 +110,27 @@ def in_processes(
             worker.end()
 
 
-def _heard(worker: _Worker[Any], seconds: float, memory: int | None) -> Any:
-    """What a worker made of its item, if it is there."""
+def _heard(worker: _Worker[Any], seconds: float, memory: int | None) -> tuple[Any] | None:
+    """What a worker made of its item, if it is there; it may be None itself."""
     lasted = time.monotonic() - worker.started
     try:
         while worker.connection.poll():
             said: Any = worker.connection.recv()
             if isinstance(said, _Failure):
-                return Lost(said.text, worker.phase, lasted)
+                return (Lost(said.text, worker.phase, lasted),)
             if not isinstance(said, _Said):
-                return said
+                return (said,)
             worker.phase = said.text
     except (EOFError, ConnectionError):
         worker.process.join()
-        return Lost(f"the process died with {worker.process.exitcode}", worker.phase, lasted)
+        return (Lost(f"the process died with {worker.process.exitcode}", worker.phase, lasted),)
     if lasted > seconds:
         worker.process.kill()
-        return Lost(f"it did not come back within {seconds:g} s", worker.phase, lasted)
+        return (Lost(f"it did not come back within {seconds:g} s", worker.phase, lasted),)
     held = _resident(worker.process.pid)
     if memory is not None and held is not None and held > memory:
         worker.process.kill()
-        return Lost(f"it took more than {memory / 2**20:.0f} MB of memory", worker.phase, lasted)
+        return (Lost(f"it took more than {memory / 2**20:.0f} MB of memory", worker.phase, lasted),)
     return None
 
 

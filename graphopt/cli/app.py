@@ -23,11 +23,12 @@ from graphopt.cli.inspect import inspect
 from graphopt.cli.interrupts import was_interrupted
 from graphopt.cli.new import new_app
 from graphopt.cli.parity import parity_app
+from graphopt.cli.reduce import reduce
 from graphopt.cli.rules import rules_app
 from graphopt.errors import EXIT_GOOD, EXIT_INPUT, EXIT_INTERRUPTED, GraphoptError, OutputError, UsageError
 from graphopt.report.text import printable
 
-VERBS = (compile, export, check, bisect, calibrate, inspect, explain)
+VERBS = (compile, export, check, bisect, reduce, calibrate, inspect, explain)
 
 EXIT_BUG = 70
 EXIT_PIPE = 141

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+import numpy as np
 import onnx
 from onnx import helper
 
-from graphopt.data.sample import Array
+from graphopt.data.sample import Array, Sample
 from graphopt.graph.bodies import bodies_of
 from graphopt.graph.dtypes import dtype_of
+from graphopt.parity.runners import Runner
 
 
 def with_outputs(model: onnx.ModelProto, names: Mapping[str, str]) -> onnx.ModelProto:
@@ -85,3 +87,16 @@ def part_model(
     made = helper.make_model(graph, opset_imports=model.opset_import, functions=model.functions)
     made.ir_version = model.ir_version
     return made
+
+
+def values_of(model: onnx.ModelProto, names: list[str], sample: Sample) -> dict[str, Array]:
+    """The values of these names in a run of the model; inputs and defaults as they were given."""
+    given = {t.name: onnx.numpy_helper.to_array(t) for t in model.graph.initializer if t.name in names}
+    given |= {n: v for n, v in sample.arrays.items() if n in names and isinstance(v, np.ndarray)}
+    inside = [name for name in names if name not in given]
+    if not inside:
+        return given
+    with Runner(with_outputs(model, {n: n for n in inside}).SerializeToString(), "the reference") as runner:
+        found = runner.run(sample)
+    tensors = {name: found[name] for name in inside}
+    return {**given, **{n: v for n, v in tensors.items() if isinstance(v, np.ndarray)}}

@@ -6,14 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import numpy as np
 import onnx
 
-from graphopt.data.sample import Array, Sample
+from graphopt.data.sample import Sample
 from graphopt.errors import GraphoptError
 from graphopt.parity.layers import Layer, Layers
-from graphopt.parity.part import Part, part_between, part_model, with_outputs
-from graphopt.parity.runners import Runner
+from graphopt.parity.part import Part, part_between, part_model, values_of
 from graphopt.verify.judge import Contract, Outcome, judge
 
 MOST_ELEMENTS = 1 << 24
@@ -50,7 +48,7 @@ def explain(
     reads = {*first.reads, *(original.get(name, name) for name in second.reads)}
     nodes = tuple(node.name or node.op_type for node in second.nodes)
     try:
-        feeds = _values(reference, sorted(reads), sample)
+        feeds = values_of(reference, sorted(reads), sample)
     except GraphoptError as error:
         return Explanation("unknown", f"the values there cannot be had: {error.message}", nodes)
     if sum(array.size for array in feeds.values()) > MOST_ELEMENTS:
@@ -62,19 +60,6 @@ def explain(
 
 def _given(layer: Layer) -> Mapping[str, str]:
     return {layer.candidate: layer.name}
-
-
-def _values(model: onnx.ModelProto, names: list[str], sample: Sample) -> dict[str, Array]:
-    """The values of these names in a run of the model; inputs and defaults as they were given."""
-    given = {t.name: onnx.numpy_helper.to_array(t) for t in model.graph.initializer if t.name in names}
-    given |= {n: v for n, v in sample.arrays.items() if n in names and isinstance(v, np.ndarray)}
-    inside = [name for name in names if name not in given]
-    if not inside:
-        return given
-    with Runner(with_outputs(model, {n: n for n in inside}).SerializeToString(), "the reference") as runner:
-        found = runner.run(sample)
-    tensors = {name: found[name] for name in inside}
-    return {**given, **{n: v for n, v in tensors.items() if isinstance(v, np.ndarray)}}
 
 
 def _renamed(model: onnx.ModelProto, names: Mapping[str, str]) -> onnx.ModelProto:

@@ -9,8 +9,10 @@ from tests.processes.work import work
 
 
 def test_a_process_that_dies_costs_one_item() -> None:
-    found: dict[str, Any] = dict(in_processes(["a", "die", "fail", "eat", "b"], work, jobs=2, memory=800 << 20))
-    assert (found["a"], found["b"]) == ("A", "B")
+    found: dict[str, Any] = dict(
+        in_processes(["a", "die", "nothing", "fail", "eat", "b"], work, jobs=2, memory=800 << 20)
+    )
+    assert (found["a"], found["b"], found["nothing"]) == ("A", "B", None)
     assert found["die"] == Lost("the process died with 7", "about to die")
     assert found["fail"] == Lost("KeyError: 'nothing'", "about to fail")
     assert found["eat"] == Lost("it took more than 800 MB of memory", "about to eat")

@@ -8,7 +8,7 @@ import time
 from graphopt.processes import Say
 
 
-def work(item: str, say: Say) -> str:
+def work(item: str, say: Say) -> str | None:
     """The item in capitals; or the end that it names."""
     say(f"about to {item}")
     if item == "die":
@@ -19,6 +19,8 @@ def work(item: str, say: Say) -> str:
         held = bytearray(1 << 30)
         held[::4096] = b"x" * len(held[::4096])
         time.sleep(600)
+    if item == "nothing":
+        return None
     if item == "hang":
         time.sleep(600)
     return item.upper()
