@@ -21,6 +21,8 @@ class ApplyRules(Pass):
         keep: nodes that no rule takes out (in the phase quantize, those to which the recipe gives another precision
             besides), as `name:GLOB`, `operator:OPERATOR`, `depth:FIRST..LAST` (layers, counted
             as they execute) or `pattern:RULE`; one that matches nothing is an error.
+        codes: what rules of the phase quantize make of weights and activations: "float8e4m3fn", or what the target
+            wants of 8 bits.
         weights: "int8" or "int4", for rules that quantize weights alone, to that element type; none otherwise.
     """
 
@@ -28,6 +30,7 @@ class ApplyRules(Pass):
     phases: tuple[str, ...] = ("simplify", "fold")
     rules: tuple[str, ...] = ()
     keep: tuple[str, ...] = ()
+    codes: Literal["float8e4m3fn"] | None = None
     weights: Literal["int8", "int4"] | None = None
 
     @property
@@ -37,12 +40,14 @@ class ApplyRules(Pass):
 
     @property
     def gives(self) -> Collection[str]:
-        return ("int8",) if "quantize" in self.phases else ()
+        return (self.codes or "int8",) if "quantize" in self.phases else ()
 
     def check(self, context: Context) -> None:
         for phase in self.phases:
             context.rules_of(phase, self.rules)
         context.check_selectors(self.keep)
+        if self.codes is not None:
+            context.refuse_lacking(self.codes)
         if "quantize" in self.phases and context.target is None and self.weights is None:
             raise RecipeError(
                 "the recipe quantizes, and it is not known where the target wants its codes",
@@ -50,7 +55,11 @@ class ApplyRules(Pass):
             )
 
     def apply(self, model: Model, context: Context) -> PassResult:
-        known = context.environment if self.weights is None else context.environment_of_weights(self.weights)
+        known = context.environment
+        if self.weights is not None:
+            known = context.environment_of_weights(self.weights)
+        elif self.codes is not None:
+            known = context.environment_of_codes(self.codes)
         kept = context.select(model, self.keep)
         if self.gives:
             kept |= context.assigned(model, set(PRECISIONS) - set(self.gives))

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from graphopt import Context, Model, Pass, PassResult, RecipeError, compare_precision, lower_precision
+from graphopt import Context, Model, Pass, PassResult, lower_precision
 
 UNSEEN = "float16 was placed without having seen the model's numbers: give samples with --data"
 
@@ -21,8 +21,7 @@ class LowerPrecision(Pass):
     is refused to what makes large numbers of small ones. What stands between nodes in float32, or would multiply no
     matrices in the type between two Casts, stays, too. Inputs and outputs of the model keep their types.
 
-    Contract: quant. With samples, the details tell how near the outputs are; where that misses what the run asks for
-    (`--min-sqnr` and its kin), it is an error.
+    Contract: quant.
 
     Options:
         type: "float16" or "bfloat16".
@@ -44,11 +43,7 @@ class LowerPrecision(Pass):
 
     def check(self, context: Context) -> None:
         context.check_selectors(self.keep)
-        if "*" in context.lacks_kernels(self.type):
-            raise RecipeError(
-                f"ONNX Runtime has no {self.type} kernels on the CPU",
-                help="compile for another target, as --target tensorrt-rtx, or take float16",
-            )
+        context.refuse_lacking(self.type)
 
     def apply(self, model: Model, context: Context) -> PassResult:
         calibration = context.calibration
@@ -65,6 +60,4 @@ class LowerPrecision(Pass):
             return PassResult(False, details=details)
         if self.type == "float16" and seen is None:
             details["warnings"] = [UNSEEN]
-        if calibration is not None and calibration.original is not None and calibration.samples is not None:
-            details |= compare_precision(model, calibration.original, calibration.samples, calibration.least)
         return PassResult(True, "quant", details=details)

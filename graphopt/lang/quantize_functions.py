@@ -62,6 +62,12 @@ def _weights_alone(quantizer: Quantizer, type: DType) -> Any:
     return quantizer.alone and quantizer.weights is type
 
 
+@function("activations_in(type: dtype) -> bool", reads=QUANTIZER)
+def _activations_in(quantizer: Quantizer, type: DType) -> Any:
+    """Whether activations are quantized to this element type."""
+    return not quantizer.alone and quantizer.activations is type
+
+
 @function("scales(weight: const, axis: int, block?: int, type?: dtype) -> const", reads=QUANTIZER)
 def _scales(quantizer: Quantizer, weight: Any, axis: Any, block: int | None = None, type: DType | None = None) -> Any:
     """The steps in which a weight is quantized, one for each slice along an axis, or for each block of so many

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, ClassVar
@@ -17,7 +17,7 @@ from graphopt.lang.target import TargetFacts
 from graphopt.lang.words import PHASES
 from graphopt.legalize.lowering import facts_of
 from graphopt.pipeline.assignment import Assignment
-from graphopt.pipeline.calibration import Calibration
+from graphopt.pipeline.calibration import AUTO, Calibration
 from graphopt.pipeline.selectors import check_selectors, select
 from graphopt.progress import SILENT, Progress
 from graphopt.rewrite.engine import Engine
@@ -92,6 +92,16 @@ class Context:
             known[QUANTIZER] = Quantizer(self.calibration, self.target.activations)
         return known
 
+    def environment_of_codes(self, dtype: str) -> dict[str, Any]:
+        """The same for rules that quantize weights and activations to this element type. Where the run leaves the
+        method to us, activations are not cut off: float8 has as many steps for small numbers as for large ones."""
+        calibration = self.calibration
+        seen = calibration.statistics if calibration is not None else None
+        if calibration is not None and seen is not None and calibration.method == AUTO:
+            calibration = replace(calibration)
+            calibration.use(seen, "max")
+        return {**self.environment, QUANTIZER: Quantizer(calibration, DType[dtype], DType[dtype])}
+
     def environment_of_weights(self, dtype: str) -> dict[str, Any]:
         """The same for rules that quantize weights alone, to this element type."""
         known = self.environment
@@ -104,6 +114,20 @@ class Context:
 
         known = [load(name) for name in self.targets if name in names()]
         return frozenset(operator for target in known for operator in target.lacks_kernels.get(dtype, ()))
+
+    def refuse_lacking(self, dtype: str) -> None:
+        """
+        Raises:
+            RecipeError: a target has no kernels at all in an element type.
+        """
+        from graphopt.targets import load, names
+
+        for target in (load(name) for name in self.targets if name in names()):
+            if "*" in target.lacks_kernels.get(dtype, ()):
+                raise RecipeError(
+                    f"{target.title} has no kernels for {dtype}",
+                    help="compile for another target, as --target tensorrt-rtx",
+                )
 
     def check_selectors(self, selectors: Sequence[str]) -> None:
         """
@@ -233,6 +257,7 @@ PASSES: dict[str, Callable[[], type[Pass]]] = {
     "apply-rules": _shipped("apply_rules", "ApplyRules"),
     "calibrate": _shipped("calibrate", "Calibrate"),
     "fold-constants": _shipped("fold_constants", "FoldConstants"),
+    "compare-outputs": _shipped("compare_outputs", "CompareOutputs"),
     "convert-opset": _shipped("convert_opset", "ConvertOpset"),
     "eliminate-common-subexpressions": _shipped("eliminate_common_subexpressions", "EliminateCommonSubexpressions"),
     "inline-bodies": _shipped("inline_bodies", "InlineBodies"),

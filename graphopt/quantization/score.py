@@ -46,11 +46,14 @@ class Score:
     agreement: float
 
 
-def outputs_of(model: Model, samples: Sequence[Feeds], names: Sequence[str] | None = None) -> Outputs:
+def outputs_of(
+    model: Model, samples: Sequence[Feeds], names: Sequence[str] | None = None, *, optimized: bool = True
+) -> Outputs:
     """What a model computes; what is not of floating point is left out.
 
     Args:
         names: of the tensors to return; the outputs of the model if not given.
+        optimized: let ONNX Runtime rewrite the graph.
 
     Raises:
         ModelError: ONNX Runtime cannot run the model.
@@ -61,7 +64,7 @@ def outputs_of(model: Model, samples: Sequence[Feeds], names: Sequence[str] | No
     for name in dict.fromkeys(name for name in wanted if name not in shown):
         proto.graph.output.add(name=name)
     try:
-        session = new_session(proto.SerializeToString(deterministic=True), optimized=True)
+        session = new_session(proto.SerializeToString(deterministic=True), optimized=optimized)
         found = [dict(zip(wanted, session.run(wanted, feeds), strict=True)) for feeds in samples]
     except Exception as error:  # ONNX Runtime's errors share no base but this one
         raise ModelError(f"ONNX Runtime cannot run the model: {error}") from error

@@ -47,7 +47,8 @@ def environment(
     are those of the model on these inputs, or any, where there is no model."""
     if not _quantizes(rule):
         return {}
-    return {QUANTIZER: Quantizer(Ranges(None if model is None else _ranges(model, feeds)), activations)}
+    weights = activations if activations.is_float else DType.int8
+    return {QUANTIZER: Quantizer(Ranges(None if model is None else _ranges(model, feeds)), activations, weights)}
 
 
 def _quantizes(rule: t.Rule) -> bool:
@@ -57,7 +58,11 @@ def _quantizes(rule: t.Rule) -> bool:
 
 
 def activations_of(rule: t.Rule) -> DType:
-    """The element type of activations at the placement that the rule is for."""
+    """The element type of activations that the rule asks for, or that of the placement that it is for."""
+    asked = [c.arguments[0] for c in rule.when if isinstance(c, t.Call) and c.function == "activations_in"]
+    for argument in asked:
+        if isinstance(argument, t.Name):
+            return DType[argument.name]
     named = {name for condition in (*rule.when, *rule.where) for name in values_named(condition, "placement")}
     return next((target.activations for target in known_targets() if target.placement in named), DType.int8)
 

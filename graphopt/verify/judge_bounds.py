@@ -89,6 +89,13 @@ class Noise:
         return np.asarray(value + np.where(np.isfinite(step), step, 0.0) * self._random.uniform(-1, 1, np.shape(value)))
 
 
+FLOAT8_STEP = 2.0**-3
+"""Of E4M3, three bits behind the point: from one number to the next, of the number, at most."""
+
+FLOAT8_LEAST = 2.0**-9
+"""From one number to the next of the smallest ones, in units of the scale."""
+
+
 class Steps(Noise):
     """Moves what comes out of every DequantizeLinear by up to so many steps, and nothing else."""
 
@@ -100,6 +107,8 @@ class Steps(Noise):
         if node.op_type != "DequantizeLinear":
             return value
         step = spread(np.asarray(inputs[1], np.float64), value.shape, node.axis, getattr(node, "block_size", 0))
+        if np.asarray(inputs[0]).dtype.name == "float8_e4m3fn":
+            step = np.maximum(FLOAT8_STEP * np.abs(value), FLOAT8_LEAST * step)
         return np.add(value, step * self._random.uniform(-self._steps, self._steps, np.shape(value)))
 
 

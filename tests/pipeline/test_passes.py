@@ -299,6 +299,7 @@ def test_register_refuses_a_name_that_is_taken_or_missing() -> None:
 SHIPPED = (
     "apply-rules",
     "calibrate",
+    "compare-outputs",
     "convert-opset",
     "eliminate-common-subexpressions",
     "fold-constants",

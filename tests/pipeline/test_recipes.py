@@ -149,9 +149,10 @@ WRONG = {
     ),
     "a pass like none": (
         '[[pass]]\nuse = "x"',
-        "there is no pass 'x'\n  at: r.toml, pass 1\n  help: passes: apply-rules, calibrate, convert-opset, "
-        "eliminate-common-subexpressions, fold-constants, inline-bodies, inline-branches, inline-functions, "
-        "lower-operators, lower-precision, refine-weights, remove-dead-code, unpack-sequences, widen-types",
+        "there is no pass 'x'\n  at: r.toml, pass 1\n  help: passes: apply-rules, calibrate, compare-outputs, "
+        "convert-opset, eliminate-common-subexpressions, fold-constants, inline-bodies, inline-branches, "
+        "inline-functions, lower-operators, lower-precision, refine-weights, remove-dead-code, unpack-sequences, "
+        "widen-types",
     ),
     "an unknown option": (
         f'{PASS}phase = ["fold"]',

@@ -247,6 +247,6 @@ def test_what_is_asked_of_the_outputs() -> None:
     with pytest.raises(ParityError) as caught:
         compare_precision(model, original, given, {"sqnr": 100.0, "cosine": 0.5})
     assert str(caught.value) == (
-        f"in the short type the outputs do not reach what is asked: sqnr {figures['sqnr']:.4g} for 100\n"
-        "  help: keep nodes in float32 by `keep` of the pass lower-precision, or ask for less"
+        f"the outputs do not reach what is asked: sqnr {figures['sqnr']:.4g} for 100\n"
+        "  help: give nodes another precision by a recipe with [precision], or ask for less"
     )
