@@ -14,6 +14,7 @@ from graphopt.parity.comparison import Comparison, OutputFigures
 from graphopt.pipeline.result import CompileResult, Latency, PassRecord
 from graphopt.report import quantities
 from graphopt.report.contents import macs_text, macs_title
+from graphopt.report.precision import show_precision
 from graphopt.report.tables import table
 from graphopt.report.text import printable
 
@@ -36,6 +37,7 @@ def show(result: CompileResult, console: Console) -> None:
         limit=None,
     )
     table(console, "Rules that fired", ("rule", "times", "proof"), _firings(result), numbers=(1,))
+    show_precision(result.passes, console)
     _show_parity(result, console)
     table(
         console,
