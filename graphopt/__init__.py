@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from graphopt.graph.tensor import Tensor
     from graphopt.lang.user_functions import rule_function
     from graphopt.legalize.lowering import facts_of, inline_refused, widen_lacking
-    from graphopt.pipeline.assignment import PRECISIONS
     from graphopt.pipeline.passes import Context, Pass, PassResult, TargetPass, register
     from graphopt.pipeline.recipe import Recipe
     from graphopt.precision.lower import compare_precision, lower_precision
@@ -40,7 +39,6 @@ __version__ = "0.1.0"
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 _HOMES = {
-    "PRECISIONS": "graphopt.pipeline.assignment",
     "Context": "graphopt.pipeline.passes",
     "Graph": "graphopt.graph.graph",
     "GraphoptError": "graphopt.errors",
@@ -76,7 +74,6 @@ _HOMES = {
 }
 
 __all__ = [
-    "PRECISIONS",
     "Context",
     "Graph",
     "GraphoptError",

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from graphopt import PRECISIONS, Context, Model, Pass, PassResult, RecipeError
+from graphopt import Context, Model, Pass, PassResult, RecipeError
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,6 @@ class ApplyRules(Pass):
             known = context.environment_of_codes(self.codes)
         kept = context.select(model, self.keep)
         if self.gives:
-            kept |= context.assigned(model, set(PRECISIONS) - set(self.gives))
+            kept |= context.assigned_elsewhere(model, self.gives)
         groups = [context.rules_of(phase, self.rules) for phase in self.phases]
         return context.apply_rules(model, self.name, groups, known, kept)

@@ -16,7 +16,7 @@ from graphopt.lang.quantizer import QUANTIZER, Quantizer
 from graphopt.lang.target import TargetFacts
 from graphopt.lang.words import PHASES
 from graphopt.legalize.lowering import facts_of
-from graphopt.pipeline.assignment import Assignment
+from graphopt.pipeline.assignment import PRECISIONS, Assignment
 from graphopt.pipeline.calibration import AUTO, Calibration
 from graphopt.pipeline.selectors import check_selectors, select
 from graphopt.progress import SILENT, Progress
@@ -151,6 +151,14 @@ class Context:
             RecipeError: a selector of the recipe matches nothing.
         """
         return self.assignment.labels(lambda selector: self.select(model, [selector]), precisions)
+
+    def assigned_elsewhere(self, model: Model, gives: Collection[str]) -> frozenset[str]:
+        """The labels of the nodes to which the recipe gives another precision than these.
+
+        Raises:
+            RecipeError: a selector of the recipe matches nothing.
+        """
+        return self.assigned(model, [kind for kind in PRECISIONS if kind not in gives])
 
     def rules_of(self, phase: str, names: Sequence[str] = ()) -> list[tree.Rule]:
         """The rules of a phase; those of these names alone, if there are any.

@@ -11,8 +11,9 @@ import graphopt.testing
 
 PUBLIC = """
     Context Graph GraphoptError Model Node Pass PassResult Recipe RecipeError TargetPass Tensor Value
-    compile convert_opset export facts_of fold_graph inline_decided inline_functions inline_refused load merge_equal
-    refine_quantized register rule_function save sweep_graph unpack_sequences widen_lacking
+    compare_precision compile convert_opset export facts_of fold_graph hold_as_weights inline_decided inline_functions
+    inline_refused load lower_precision merge_equal refine_quantized register rule_function save sweep_graph
+    unpack_sequences widen_lacking
 """
 
 TESTING = """
