@@ -11,6 +11,7 @@ import pytest
 
 from graphopt.cli.app import run_app
 from graphopt.errors import EXIT_BACKEND, EXIT_GOOD, EXIT_INPUT, EXIT_PARITY
+from graphopt.graph.provenance import pack
 from tests.parity.models import RELU, conv_bn, conv_bn_folded, model, random
 
 
@@ -139,7 +140,8 @@ def test_rounding_inside(folder: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert layers["explanation"]["kind"] == "noise"
 
 
-def test_values_are_matched_through_provenance(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("packed", [False, True], ids=["on nodes", "in the table"])
+def test_values_are_matched_through_provenance(folder: Path, capsys: pytest.CaptureFixture[str], packed: bool) -> None:
     proto = onnx.ModelProto.FromString(model(CHAIN, w=random(64)))
     for node in proto.graph.node:
         node.name = f"n_{node.output[0]}"
@@ -147,6 +149,9 @@ def test_values_are_matched_through_provenance(folder: Path, capsys: pytest.Capt
     second = onnx.ModelProto.FromString(proto.SerializeToString())
     second.graph.node[1].output[0] = second.graph.node[2].input[0] = "elsewhere"
     second.graph.node[1].metadata_props.add(key="graphopt.from", value="n_b")
+    if packed:
+        second.graph.node[1].name = "renamed"
+        pack(second)
     onnx.save(second, folder / "second.onnx")
     code, out, _ = run(capsys, "first.onnx", "second.onnx", "--layers", "--json")
     assert code == EXIT_GOOD
