@@ -45,6 +45,8 @@ def run(model: onnx.ModelProto, feeds: Mapping[str, Array]) -> dict[str, Array]:
         _refuse_division_by_zero(model, feeds)
     if any(n.op_type == "InstanceNormalization" for n in model.graph.node) and _has_nothing(model, feeds):
         raise NoKernel("ONNX Runtime dies of an InstanceNormalization of nothing, now and then")
+    if any(_has_no_groups(n) for n in model.graph.node):
+        raise Refused("a convolution has no groups, which ends the process in ONNX Runtime")
     try:
         session = _session(data)
         found: list[Any] = session.run(None, dict(feeds))
@@ -57,6 +59,10 @@ def run(model: onnx.ModelProto, feeds: Mapping[str, Array]) -> dict[str, Array]:
 def _has_nothing(model: onnx.ModelProto, feeds: Mapping[str, Array]) -> bool:
     """Whether some tensor that the model is given has no elements."""
     return any(not array.size for array in feeds.values()) or any(0 in t.dims for t in model.graph.initializer)
+
+
+def _has_no_groups(node: onnx.NodeProto) -> bool:
+    return node.op_type in ("Conv", "ConvTranspose") and any(a.name == "group" and a.i == 0 for a in node.attribute)
 
 
 @lru_cache(maxsize=256)
