@@ -57,7 +57,9 @@ def report(trials: Sequence[Trial], reasons: Mapping[str, str]) -> list[str]:
     for operator, found in (*by_operator.items(), ("all", counts)):
         numbers = [sum(found.values()), found["rejected"], found["narrower"], found["killed"], found["survives"]]
         lines.append(f"| {operator} | {' | '.join(str(n) for n in numbers)} |")
-    lines += ["", f"killed: {rate(trials):.1%} of those that are neither rejected nor narrower", ""]
+    others = [t for t in trials if t.mutant.id not in reasons]
+    lines += ["", f"killed: {rate(trials):.1%} of those that are neither rejected nor narrower"]
+    lines += [f"        {rate(others):.1%} of these without those that are known to be equivalent", ""]
     survivors = [t.mutant.id for t in trials if t.fate == "survives"]
     return [*lines, *(f"survives: {i}\n  {reasons.get(i, 'NO REASON IS KNOWN')}" for i in survivors)]
 

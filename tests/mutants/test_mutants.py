@@ -189,3 +189,5 @@ def test_the_report_counts_and_names_survivors(rule: t.Rule) -> None:
     assert rate(trials) == 0.5
     assert lines[-1] == f"survives: {mutants[1].id}\n  it is as right"
     assert "| all | 3 | 0 | 1 | 1 | 1 |" in lines
+    assert "killed: 50.0% of those that are neither rejected nor narrower" in lines
+    assert "        100.0% of these without those that are known to be equivalent" in lines
