@@ -179,8 +179,8 @@ def change_order(rule: t.Rule) -> Iterator[Edit]:
 
 
 def drop_function(rule: t.Rule) -> Iterator[Edit]:
-    """sqrt(x) as x, x.reshape(s) as x. `qdq(x)` hides a choice as well, but x as it is comes nearer to the original than
-    its codes: nothing is wrong with that."""
+    """sqrt(x) as x, x.reshape(s) as x. `qdq(x)` hides a choice as well, but x as it is comes nearer to the original
+    than its codes: nothing is wrong with that."""
     for call in _expressions(rule):
         if isinstance(call, t.Call) and call.function in ("sqrt", "exp", "abs", "reshape", "expand", "transpose"):
             yield Edit(call.span, _text(call.arguments[0].span))
