@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import warnings
 from collections.abc import Mapping
 from functools import lru_cache
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 import onnx
 from onnx.reference import ReferenceEvaluator
+from onnx.reference.op_run import OpRun
 from onnx.shape_inference import infer_shapes
 
 from graphopt.graph.session import new_session
@@ -103,6 +105,13 @@ def _session(data: bytes) -> Any:
     return new_session(data, threads=1)
 
 
+class Sum(OpRun):
+    """The reference evaluator adds to 0, and so loses the sign of a 0."""
+
+    def _run(self, *xs: Array) -> tuple[Array, ...]:
+        return (functools.reduce(np.add, xs),)
+
+
 def run_reference(model: onnx.ModelProto, feeds: Mapping[str, Array]) -> dict[str, Array]:
     """The same from onnx's reference evaluator, for operators that move data and nothing else.
 
@@ -113,7 +122,7 @@ def run_reference(model: onnx.ModelProto, feeds: Mapping[str, Array]) -> dict[st
         warnings.simplefilter("ignore")
         warnings.filterwarnings("error", message="invalid value encountered in cast")
         try:
-            evaluator: Any = ReferenceEvaluator(model)
+            evaluator: Any = ReferenceEvaluator(model, new_ops=[Sum])
             found: list[Any] = evaluator.run(None, dict(feeds))
         except Exception as error:
             raise Refused(" ".join(str(error).split())) from None

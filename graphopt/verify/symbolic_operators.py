@@ -50,12 +50,11 @@ class Operators:
         """
         if node.domain not in ("", "ai.onnx"):
             raise Unsupported(f"{node.domain}::{node.op_type}")
-        # what numpy computes of an array of objects without axes is an object
-        inputs = [objects((), [i]) if isinstance(i, Real) else i for i in inputs]
         try:
             if not any(is_symbolic(i) for i in inputs):
                 return [self.lift(v) for v in self._evaluate(node, inputs)]
-            return self._symbolic(node, inputs)
+            # what numpy computes of an array of objects without axes is an object
+            return [objects((), [v]) if isinstance(v, Real) else v for v in self._symbolic(node, inputs)]
         except NotComputable as reason:
             raise Unsupported(str(reason)) from None
 

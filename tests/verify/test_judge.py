@@ -193,6 +193,12 @@ def test_exact_of_types_without_kernels_is_by_the_reference_evaluator() -> None:
     assert found.note == "in the reference evaluator it is not the same bit by bit"
 
 
+def test_a_sum_of_one_keeps_the_sign_of_a_zero_in_the_reference_evaluator() -> None:
+    zeros = np.array([[-0.0], [0.0]], ml_dtypes.bfloat16)
+    signature = "(bfloat16[2,1] x) => (bfloat16[2,1] z)"
+    assert judged(signature, "{ z = Sum(x) }", "{ z = Identity(x) }", EXACT, x=zeros).kind == "same"
+
+
 def test_what_is_no_number_makes_any_integer_in_the_reference_evaluator() -> None:
     cast = model("g (float[2] x) => (int8[2] z) { z = Cast<to=3>(x) }")
     assert run_reference(cast, {"x": X[:2]})["z"].tolist() == [0, -1]

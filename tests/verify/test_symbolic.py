@@ -239,6 +239,12 @@ def test_equations(left: str, graph: str, right: str, kind: str) -> None:
 # --- pairs of models ---
 
 
+def test_what_has_no_axes_left() -> None:
+    before = model("(float[2] x) => (float y) { n = Neg(x) y = ReduceSum<keepdims = 0>(n) }")
+    after = model("(float[2] x) => (float y) { s = ReduceSum<keepdims = 0>(x) y = Neg(s) }")
+    assert prove(before, after) == Proof("proved", prove(before, before).note)
+
+
 def model(text: str) -> onnx.ModelProto:
     return parser.parse_model(f'<ir_version: 8, opset_import: ["" : 17]> g {text}')
 
