@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from rich.console import Console
 
@@ -32,7 +32,7 @@ def show(result: CompileResult, console: Console) -> None:
         console,
         "Passes",
         ("pass", "time", "nodes", "firings", "contract", "parity"),
-        (_pass(record) for record in result.passes),
+        _passes(result.passes),
         numbers=(1, 2, 3),
         limit=None,
     )
@@ -94,8 +94,17 @@ def _operators(before: Account, after: Account) -> Iterator[Row]:
             yield name, quantities.count(old), quantities.count(new)
 
 
+def _passes(records: Sequence[PassRecord]) -> Iterator[Row]:
+    """A line each, but one for all that changed nothing: the report has them all."""
+    idle = [record for record in records if not record.modified]
+    yield from (_pass(record) for record in records if record.modified)
+    if idle:
+        seconds = quantities.seconds(sum(record.seconds for record in idle))
+        yield f"{quantities.count(len(idle))} that changed nothing", seconds, "", "", "", ""
+
+
 def _pass(record: PassRecord) -> Row:
-    nodes = f"{record.nodes_before} -> {record.nodes_after}" if record.modified else str(record.nodes_after)
+    nodes = f"{record.nodes_before} -> {record.nodes_after}"
     firings = sum(record.firings.values())
     parity = "" if record.parity is None else ("holds" if record.parity.ok else "is not met")
     shown = quantities.count(firings) if firings else ""
