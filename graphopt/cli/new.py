@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from graphopt.errors import EXIT_INPUT
+from graphopt.cli.group import group
 
 Folder = Annotated[Path, typer.Option("--output", "-o", help="The folder to write to; it is made if it is not there.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document, and nothing else.")]
@@ -17,21 +16,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON document, and
 
 def new_app() -> typer.Typer:
     """The verbs under `graphopt new`."""
-    app = typer.Typer(
-        help="Write a rule or a pass that works, with its tests, to begin with.",
-        no_args_is_help=False,
-        rich_markup_mode=None,
-    )
-    app.callback(invoke_without_command=True)(_help)
-    app.command("rule")(rule)
-    app.command("pass")(pass_)
-    return app
-
-
-def _help(context: typer.Context) -> None:
-    if context.invoked_subcommand is None:
-        print(context.get_help(), file=sys.stderr)
-        raise typer.Exit(EXIT_INPUT)
+    return group("Write a rule or a pass that works, with its tests, to begin with.", {"rule": rule, "pass": pass_})
 
 
 def rule(

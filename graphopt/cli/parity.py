@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from graphopt.errors import EXIT_INPUT
+from graphopt.cli.group import group
 from graphopt.suite import REPRODUCTIONS
 
 if TYPE_CHECKING:
@@ -17,18 +16,7 @@ if TYPE_CHECKING:
 
 def parity_app() -> typer.Typer:
     """The verbs under `graphopt parity`."""
-    app = typer.Typer(
-        help="Keep compiled models as right and as small as they were.", no_args_is_help=False, rich_markup_mode=None
-    )
-    app.callback(invoke_without_command=True)(_help)
-    app.command("run")(run)
-    return app
-
-
-def _help(context: typer.Context) -> None:
-    if context.invoked_subcommand is None:
-        print(context.get_help(), file=sys.stderr)
-        raise typer.Exit(EXIT_INPUT)
+    return group("Keep compiled models as right and as small as they were.", {"run": run})
 
 
 def run(

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from graphopt.cli.coverage import coverage
+from graphopt.cli.group import group
 from graphopt.cli.rules_verify import verify
-from graphopt.errors import EXIT_INPUT
 
 if TYPE_CHECKING:
     from graphopt.lang.diagnostics import Diagnostic
@@ -287,21 +287,9 @@ def _added_by(function: Function) -> str | None:
     return None if function.origin.startswith("graphopt.lang.") else function.origin
 
 
-def _help(context: typer.Context) -> None:
-    if context.invoked_subcommand is None:
-        print(context.get_help(), file=sys.stderr)
-        raise typer.Exit(EXIT_INPUT)
-
-
 def rules_app() -> typer.Typer:
     """The verbs below `graphopt rules`."""
-    app = typer.Typer(
-        help="List, check, verify, format and explain rules, and count what they do.",
-        no_args_is_help=False,
-        rich_markup_mode=None,
+    verbs = {verb.__name__: verb for verb in (check, verify, fmt, explain, functions, coverage)}
+    return group(
+        "List, check, verify, format and explain rules, and count what they do.", {"list": list_rules, **verbs}
     )
-    app.callback(invoke_without_command=True)(_help)
-    app.command("list")(list_rules)
-    for verb in (check, verify, fmt, explain, functions, coverage):
-        app.command()(verb)
-    return app

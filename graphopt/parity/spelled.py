@@ -37,11 +37,10 @@ def spelled_out(model: Path | bytes, label: str) -> Generator[Path | bytes]:
     Raises:
         ModelError: it is no ONNX model.
     """
-    proto = read_model(model, label)
-    if not holds_short_floats(proto):
+    found = _with_short_floats(model, label)
+    if found is None:
         yield model
         return
-    found = load(model, overridable="keep") if isinstance(model, Path) else from_proto(proto, overridable="keep")
     spell_out(found)
     if not needs_external(found):
         yield to_bytes(found)
@@ -50,6 +49,14 @@ def spelled_out(model: Path | bytes, label: str) -> Generator[Path | bytes]:
         path = Path(folder) / "spelled.onnx"
         save(found, path)
         yield path
+
+
+def _with_short_floats(model: Path | bytes, label: str) -> Model | None:
+    """The model, if it holds short floats. What else was read is let go here: it may be gigabytes."""
+    proto = read_model(model, label)
+    if not holds_short_floats(proto):
+        return None
+    return load(model, overridable="keep") if isinstance(model, Path) else from_proto(proto, overridable="keep")
 
 
 def spell_out(model: Model) -> None:

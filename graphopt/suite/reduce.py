@@ -79,6 +79,7 @@ class _Reducer:
     failure: str = ""
     trials: int = 0
     found: dict[_Cut, bool] = field(default_factory=dict[_Cut, bool])
+    values: dict[str, Array] = field(default_factory=dict[str, Array])
 
     def start(self) -> bool:
         """Whether the whole model fails on the sample; its shapes are fixed to those of the sample from here on."""
@@ -149,9 +150,10 @@ class _Reducer:
     def _made(self, cut: _Cut) -> tuple[onnx.ModelProto, dict[str, Array]] | None:
         """The part as a model, and its inputs; None where one of them is no tensor."""
         part = self._part(cut)
-        feeds = values_of(self.model, list(part.reads), self.sample)
-        if len(feeds) < len(part.reads):
+        self.values.update(values_of(self.model, [n for n in part.reads if n not in self.values], self.sample))
+        if not self.values.keys() >= set(part.reads):
             return None
+        feeds = {name: self.values[name] for name in part.reads}
         return part_model(self.model, part, feeds, {name: name for name in cut.wanted}), feeds
 
 
